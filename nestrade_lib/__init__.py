@@ -1,0 +1,41 @@
+"""Networks that become smaller while they learn, for Keras 3.
+
+The public names below are imported when they are first used, so that
+``import nestrade_lib`` loads neither Keras nor any of its backends.
+
+>>> from nestrade_lib import load_mnist
+>>> (x_train, y_train), (x_test, y_test) = load_mnist()
+>>> x_train.shape, y_test.shape
+((60000, 28, 28, 1), (10000,))
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "load_mnist": "data",
+    "load_fashion_mnist": "data",
+    "batches": "data",
+    "tf_batches": "data",
+    "create_model": "models",
+    "create_loss": "models",
+    "create_optimizer": "models",
+    "create_nestrade_model": "models",
+    "count_costs": "costs",
+    "CostTable": "costs",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(
+            f"nestrade_lib has no {name!r}. It has: {', '.join(__all__)}."
+        )
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])
