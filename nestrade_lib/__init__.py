@@ -16,14 +16,16 @@ __version__ = "0.1.0"
 _HOME = {
     "load_mnist": "data",
     "load_fashion_mnist": "data",
-    "batches": "data",
-    "tf_batches": "data",
+    "Batches": "batches",
+    "tf_batches": "batches",
     "create_model": "models",
     "create_loss": "models",
     "create_optimizer": "models",
     "create_nestrade_model": "models",
     "count_costs": "costs",
     "CostTable": "costs",
+    "register_macs": "uses",
+    "variable_uses": "uses",
 }
 
 __all__ = sorted(_HOME)
