@@ -50,7 +50,7 @@ class LayerCost:
     activation_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CostTable:
     """The costs of a model: a row a layer, and their sums.
 
@@ -102,7 +102,7 @@ class CostTable:
         totals = f"{self.params:,}", f"{least}{self.macs:,}"
         yield "total", "", "", *totals, f"{self.activation_bytes:,}"
 
-    def __str__(self):
+    def __repr__(self):
         rows = list(self._cells())
         text = [max(len(row[i]) for row in rows) for i in range(3)]
         least = [max(len(row[i]) for row in rows) for i in range(3, 6)]

@@ -1,0 +1,100 @@
+# `make book` and `make test` are all that a reader needs; `make help` names the rest.
+# Each environment is made once, from locked files, and again when its file changes.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+PIP    := -m pip --quiet --disable-pip-version-check
+PROSE  := *.md chapters appendix nestrade_lib scripts tests
+
+# As the notebooks' setup cell has it: fewer log lines, and rounding that varies less.
+export TF_CPP_MIN_LOG_LEVEL  := 3
+export TF_ENABLE_ONEDNN_OPTS := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lint lab notebooks serve browser test-colab test-backends \
+        address vendor lock clean
+
+help: ## Name these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+
+book: .venv/stamp ## Build the pages, after installing what they need
+	@$(BIN)/jupyter-book build . -W -n --keep-going
+	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html"
+
+test: lint ## Run every check: lint, unit tests, docstrings, every notebook
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/stamp ## Check style, spelling, and what every page keeps to
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/codespell $(PROSE)
+	@$(BIN)/python -m scripts.lint_notebooks
+	@$(BIN)/python scripts/address.py --check
+
+lab: .venv/stamp ## Open the chapters in JupyterLab
+	@$(BIN)/python -m jupyterlab chapters
+
+notebooks: .venv/stamp ## Run every notebook and store its outputs
+	@$(BIN)/python -m scripts.execute_notebooks
+
+serve: book ## Build the book and show it at http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+browser: .venv/stamp ## Test the built pages in Chromium
+	@$(BIN)/python -m pytest tests/browser
+
+test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
+	@rm -rf build
+	@.venv-colab/bin/python $(PIP) install --no-deps --no-build-isolation --force-reinstall .
+	@.venv-colab/bin/python -m pytest -o addopts= --nbval-lax --nbval-current-env \
+	    --nbval-cell-timeout=300 chapters appendix
+
+test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyTorch
+	@for backend in jax torch; do echo "KERAS_BACKEND=$$backend"; \
+	    KERAS_BACKEND=$$backend .venv-backends/bin/python -m pytest -o addopts= \
+	        -n 2 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
+	done
+
+address: ## Write the repository's address everywhere: make address URL=https://…
+	@$(PYTHON) scripts/address.py $(URL)
+
+vendor: ## Fetch the scripts and fonts that the pages bring along
+	@$(PYTHON) scripts/vendor.py
+
+lock: .venv-lock/stamp ## Write the locked files from the groups in pyproject.toml
+	@$(LOCK) --python-version 3.10 --group book --group test --group browser \
+	    --output-file requirements.txt
+	@$(LOCK) --python-version 3.11 --group colab --output-file requirements/colab.txt
+
+LOCK := .venv-lock/bin/uv pip compile --quiet --universal --generate-hashes \
+        --no-emit-index-url --no-annotate --no-header
+
+clean: ## Remove what was built; the environments stay
+	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find chapters appendix nestrade_lib scripts tests -name __pycache__ -exec rm -r {} +
+
+.venv/stamp: requirements.txt
+	@$(PYTHON) scripts/check_python.py
+	@echo "Installing the locked packages into .venv; this takes a few minutes, once."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python $(PIP) install --require-hashes -r requirements.txt
+	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-colab/stamp: requirements/colab.txt
+	@$(PYTHON) scripts/check_python.py
+	@$(PYTHON) -m venv .venv-colab
+	@.venv-colab/bin/python $(PIP) install --require-hashes -r requirements/colab.txt
+	@touch $@
+
+.venv-backends/stamp: requirements/backends.txt
+	@$(PYTHON) scripts/check_python.py
+	@$(PYTHON) -m venv .venv-backends
+	@.venv-backends/bin/python $(PIP) install -r requirements/backends.txt
+	@.venv-backends/bin/python $(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-lock/stamp:
+	@$(PYTHON) -m venv .venv-lock
+	@.venv-lock/bin/python $(PIP) install uv
+	@touch $@

@@ -1,0 +1,23 @@
+// What the vendored scripts need from the page. Runs before the deferred MathJax.
+
+// The widgets call MathJax 2; this book brings MathJax 3.
+if (window.MathJax) {
+  window.MathJax.startup = {
+    ready() {
+      MathJax.startup.defaultReady();
+      MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise(element && [element]) };
+    },
+  };
+}
+
+// Search opens each page it found to quote from it: a page on disk cannot.
+if (window.location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) {
+  DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  // Wide tables and code scroll in their own frame: reachable by keyboard, too.
+  for (const box of document.querySelectorAll(".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article .cell_output > .output")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+});

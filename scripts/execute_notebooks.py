@@ -1,0 +1,80 @@
+"""Run notebooks and store what they print, so that a second run changes no byte.
+
+    python -m scripts.execute_notebooks [--check] [NOTEBOOK ...]
+
+Without a path, every notebook of the book is run. ``--check`` writes nothing and
+fails where a notebook's file would change.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+from scripts.notebooks import ROOT, pages
+
+# ipykernel shows what compiled code writes to stderr unless this variable is set.
+# pytest sets it, so a notebook stored without it would fail in the test run.
+ENVIRONMENT = {
+    "PYTEST_CURRENT_TEST": "stored as the test run will see it",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "PYTHONHASHSEED": "0",
+}
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+
+
+def execute(path, timeout=600):
+    """Run the notebook at ``path`` in its folder and return it as text."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(Path(path).resolve().parent)}},
+    )
+    client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
+    notebook.metadata.language_info.pop("version", None)
+    return nbformat.writes(number_widgets(notebook)) + "\n"
+
+
+def number_widgets(notebook):
+    """Replace the random names of widgets by numbers, in order of appearance."""
+    if WIDGETS not in notebook.metadata.get("widgets", {}):
+        return notebook
+    text = nbformat.writes(notebook)
+    for number, name in enumerate(notebook.metadata.widgets[WIDGETS]["state"]):
+        text = text.replace(name, f"{number:032x}")
+    notebook = nbformat.reads(text, as_version=4)
+    widgets = notebook.metadata.widgets[WIDGETS]
+    widgets["state"] = dict(sorted(widgets["state"].items()))
+    return notebook
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    parser.add_argument("notebooks", nargs="*", type=Path)
+    arguments = parser.parse_args()
+    changed = []
+    for path in arguments.notebooks or pages(".ipynb"):
+        text = execute(path)
+        name = os.path.relpath(path, ROOT)
+        if text == path.read_text(encoding="utf-8"):
+            print(f"{name}: unchanged")
+            continue
+        changed.append(name)
+        print(f"{name}: {'would change' if arguments.check else 'stored'}")
+        if not arguments.check:
+            path.write_text(text, encoding="utf-8", newline="\n")
+    sys.exit(bool(arguments.check and changed))
+
+
+if __name__ == "__main__":
+    main()

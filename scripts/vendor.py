@@ -1,0 +1,188 @@
+"""Fetch what the pages load, so that they need no network: MathJax, widgets, fonts.
+
+    python scripts/vendor.py            download again, with npm, into assets/vendor/
+    python scripts/vendor.py --check    compare the files with VENDOR.json, offline
+
+The files are committed, so only someone who raises a version needs npm. VENDOR.json
+records the name, version and licence of every package and the SHA-256 of every file.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).resolve().parent.parent
+VENDOR = ROOT / "assets" / "vendor"
+RECORD = VENDOR / "VENDOR.json"
+
+# Package -> files to keep: {path in the package: path below assets/vendor}.
+# MathJax is taken in its parts: the ready-made bundles add a menu, MathML input
+# and the code that loads them, which makes them half as big again.
+MATHJAX_PARTS = [
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "output/chtml.js",
+    "output/chtml/fonts/tex.js",
+    "a11y/assistive-mml.js",
+    # Loaded by name when a formula first needs them.
+    *(
+        f"input/tex/extensions/{name}.js"
+        for name in (
+            "bbox",
+            "boldsymbol",
+            "braket",
+            "cancel",
+            "color",
+            "enclose",
+            "unicode",
+        )
+    ),
+    *(
+        f"output/chtml/fonts/woff-v2/MathJax_{name}.woff"
+        for name in (
+            "AMS-Regular Calligraphic-Bold Calligraphic-Regular Fraktur-Bold Fraktur-Regular "
+            "Main-Bold Main-Italic Main-Regular Math-BoldItalic Math-Italic Math-Regular "
+            "SansSerif-Bold SansSerif-Italic SansSerif-Regular Script-Regular Size1-Regular "
+            "Size2-Regular Size3-Regular Size4-Regular Typewriter-Regular Vector-Bold "
+            "Vector-Regular Zero"
+        ).split()
+    ),
+]
+PACKAGES = {
+    "mathjax@3.2.2": {
+        "LICENSE": "mathjax/LICENSE",
+        **{f"es5/{part}": f"mathjax/{part}" for part in MATHJAX_PARTS},
+    },
+    "@jupyter-widgets/html-manager@1.0.15": {
+        "dist/embed.js": "html-manager/embed.js",
+        "dist/embed.js.LICENSE.txt": "html-manager/embed.js.LICENSE.txt",
+        "dist/*.woff2": "html-manager/*",
+    },
+    "@fontsource-variable/literata@5.3.0": {
+        "LICENSE": "literata/LICENSE",
+        "files/literata-latin-wght-normal.woff2": "literata/latin.woff2",
+        "files/literata-latin-wght-italic.woff2": "literata/latin-italic.woff2",
+        "files/literata-greek-wght-normal.woff2": "literata/greek.woff2",
+    },
+    "@fontsource-variable/jetbrains-mono@5.3.0": {
+        "LICENSE": "jetbrains-mono/LICENSE",
+        "files/jetbrains-mono-latin-wght-normal.woff2": "jetbrains-mono/latin.woff2",
+    },
+}
+
+
+def fetch():
+    """Download every package and replace assets/vendor/ once all of them are there."""
+    if shutil.which("npm") is None:
+        raise SystemExit(
+            "vendor: npm is needed to download (not to --check): install Node.js."
+        )
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch) / "vendor"
+        packages = [unpack(spec, keep, fresh) for spec, keep in PACKAGES.items()]
+        record = json.dumps({"packages": packages}, indent=2) + "\n"
+        (fresh / RECORD.name).write_text(record, encoding="utf-8")
+        shutil.rmtree(VENDOR, ignore_errors=True)
+        shutil.copytree(fresh, VENDOR)
+
+
+def unpack(spec, keep, target):
+    """Copy the kept files of one npm package below `target`; return its record."""
+    with tempfile.TemporaryDirectory() as scratch:
+        command = [
+            shutil.which("npm"),
+            "pack",
+            "--silent",
+            "--pack-destination",
+            scratch,
+            spec,
+        ]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        (archive,) = Path(scratch).glob("*.tgz")
+        with tarfile.open(archive) as tar:
+            members = {
+                str(
+                    PurePosixPath(*PurePosixPath(member.name).parts[1:])
+                ): tar.extractfile(member).read()
+                for member in tar.getmembers()
+                if member.isfile()
+            }
+    hashes = {}
+    for pattern, place in keep.items():
+        matches = [name for name in members if PurePosixPath(name).match(pattern)]
+        if not matches:
+            raise SystemExit(f"vendor: {spec} has no file {pattern}.")
+        for name in matches:
+            path = place.replace("*", PurePosixPath(name).name)
+            (target / path).parent.mkdir(parents=True, exist_ok=True)
+            (target / path).write_bytes(members[name])
+            hashes[path] = hashlib.sha256(members[name]).hexdigest()
+    about = json.loads(members["package.json"])
+    return {
+        "name": about["name"],
+        "version": about["version"],
+        "licence": about["license"],
+        "source": about["homepage"] if "homepage" in about else repository(about),
+        "sha256": dict(sorted(hashes.items())),
+    }
+
+
+def repository(about):
+    """The address of a package's source, from its package.json."""
+    entry = about["repository"]
+    return entry["url"] if isinstance(entry, dict) else entry
+
+
+def check():
+    """Return what differs between assets/vendor/ and its record, one line each."""
+    if not RECORD.is_file():
+        return [f"{RECORD} is missing: run `python scripts/vendor.py`."]
+    packages = json.loads(RECORD.read_text(encoding="utf-8"))["packages"]
+    expected = {
+        path: digest
+        for package in packages
+        for path, digest in package["sha256"].items()
+    }
+    found = {
+        path.relative_to(VENDOR).as_posix(): hashlib.sha256(
+            path.read_bytes()
+        ).hexdigest()
+        for path in VENDOR.rglob("*")
+        if path.is_file() and path != RECORD
+    }
+    problems = [f"{path} is missing" for path in expected.keys() - found.keys()]
+    problems += [f"{path} is not recorded" for path in found.keys() - expected.keys()]
+    problems += [
+        f"{path} differs from its recorded SHA-256"
+        for path in expected.keys() & found.keys()
+        if expected[path] != found[path]
+    ]
+    versions = {f"{package['name']}@{package['version']}" for package in packages}
+    problems += [
+        f"{spec} is not what VENDOR.json records" for spec in PACKAGES.keys() - versions
+    ]
+    return sorted(problems)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--check", action="store_true", help="verify the hashes, offline"
+    )
+    if not parser.parse_args(arguments).check:
+        fetch()
+    problems = check()
+    for problem in problems:
+        print(f"vendor: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

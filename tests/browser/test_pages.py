@@ -1,0 +1,87 @@
+"""What every page keeps to, and what the site as a whole can do."""
+
+import json
+import re
+
+import pytest
+
+# The widget library's schema checker comments on its own schema.
+NOT_OURS = re.compile(r"^warning: strict mode: use allowUnionTypes")
+
+
+def test_loads_everything_from_the_site(seen, address):
+    inside = (address, "data:", "blob:")
+    assert [url for url in seen.requests if not url.startswith(inside)] == []
+    assert seen.failed == []
+    assert [text for text in seen.complaints if not NOT_OURS.match(text)] == []
+
+
+def test_every_image_has_alternative_text(seen):
+    # A widget's image has none by design: the same figure stands beside it, with its text.
+    without = "all => all.filter(i => !i.alt.trim() && !i.closest('.jupyter-widgets')).map(i => i.src)"
+    assert seen.page.eval_on_selector_all("img", without) == []
+
+
+def test_formulas_are_set(seen):
+    formulas = seen.page.locator("article .math").count()
+    assert seen.page.locator("article .math > mjx-container").count() == formulas
+    assert seen.page.locator("article mjx-merror").count() == 0
+
+
+def test_widgets_work_without_a_kernel(seen):
+    for slider in seen.page.locator(".widget-slider .noUi-handle").all():
+        before = slider.get_attribute("aria-valuenow")
+        slider.focus()
+        seen.page.keyboard.press(
+            "End" if before != slider.get_attribute("aria-valuemax") else "Home"
+        )
+        assert slider.get_attribute("aria-valuenow") != before
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(page_path, scheme, server, visit):
+    from axe_playwright_python.sync_playwright import (
+        Axe,
+    )  # only where there is a browser
+
+    page = visit(f"{server}/{page_path}", color_scheme=scheme).page
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    # Widgets draw themselves; each has a static figure with the same content beside it.
+    found = (
+        Axe()
+        .run(page, context={"exclude": [[".jupyter-widgets"]]})
+        .response["violations"]
+    )
+    serious = {
+        violation["id"]: [node["html"][:200] for node in violation["nodes"]]
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    }
+    assert not serious, json.dumps(serious, indent=2)
+
+
+def test_fits_a_phone(page_path, server, visit):
+    page = visit(f"{server}/{page_path}", viewport={"width": 360, "height": 740}).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_search_finds_the_first_chapter(address, visit):
+    page = visit(f"{address}/search.html?q=getting+started").page
+    results = page.locator("#search-results a[href*='chapters/getting-started.html']")
+    results.first.wait_for()
+
+
+def test_the_first_chapter_is_light(server, visit):
+    assert visit(f"{server}/chapters/getting-started.html").bytes < 1.5e6
+
+
+def test_launch_button_and_badge_agree(page_path, server, visit):
+    if not page_path.startswith("chapters/"):
+        return
+    notebook = f"/{page_path.removesuffix('.html')}.ipynb"
+    links = visit(f"{server}/{page_path}").page.locator(
+        "a[href*='colab.research.google.com']"
+    )
+    addresses = links.evaluate_all("links => links.map(link => link.href)")
+    assert len(addresses) >= 2, "the badge and the launch button"
+    assert set(addresses) == {addresses[0]} and addresses[0].endswith(notebook)

@@ -1,0 +1,126 @@
+"""The repository's address: one place states it, one command rewrites it."""
+
+import json
+import shutil
+
+import pytest
+
+from scripts import address
+
+CONFIG = "repository:\n  url: https://github.com/OWNER/nestrade\n  branch: main\n"
+# In parts, so that no test file states an address of its own.
+HUB, COLAB = "https://github.com/", "https://colab.research.google.com/github/"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project that states its address in every form, formatted in unusual ways."""
+    (tmp_path / "chapters").mkdir()
+    notebook = {
+        "cells": [
+            {
+                "source": [
+                    f"[Colab]({COLAB}OWNER/nestrade/blob/main/chapters/one.ipynb)\n",
+                    "é",
+                ]
+            },
+            {"source": f"%pip install git+{HUB}OWNER/nestrade.git"},
+        ]
+    }
+    text = json.dumps(notebook, indent=3, separators=(" , ", ":  "), ensure_ascii=False)
+    (tmp_path / "chapters/one.ipynb").write_bytes(text.replace("\n", "\r\n").encode())
+    (tmp_path / "_config.yml").write_text(CONFIG)
+    (tmp_path / "README.md").write_text(
+        f"See {HUB}OWNER/nestrade. The book: https://OWNER.github.io/nestrade/intro.html, "
+        f"git@github.com:OWNER/nestrade.git, {HUB}OWNER/nestrade-extras, {HUB}keras-team/keras"
+    )
+    (tmp_path / "data.npz").write_bytes(b"\0github.com/OWNER/nestrade")
+    return tmp_path
+
+
+def contents(root):
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    "slug", ["ada/nestrade", "Ada-L/the.book_2", "ada/ada.github.io"]
+)
+def test_rewrites_every_form_and_back_to_the_same_bytes(project, slug):
+    before = contents(project)
+    assert address.disagreements(project) == []
+    address.rewrite(project, HUB + slug)
+    assert address.disagreements(project) == []
+
+    notebook = (project / "chapters/one.ipynb").read_bytes()
+    assert f"{COLAB}{slug}/blob/main".encode() in notebook
+    assert f"git+{HUB}{slug}.git".encode() in notebook
+    readme = (project / "README.md").read_text()
+    assert f"See {HUB}{slug}. The" in readme and f":{slug}.git" in readme
+    assert "OWNER/nestrade-extras" in readme and "keras-team/keras" in readme
+    owner, name = slug.split("/")
+    site = (
+        f"{owner}.github.io"
+        if name.endswith(".github.io")
+        else f"{owner}.github.io/{name}"
+    )
+    assert f"https://{site}/intro.html" in readme
+
+    address.rewrite(project, f"{HUB}OWNER/nestrade")
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nestrade",
+        "http://github.com/a/b",
+        "https://gitlab.com/a/b",
+        HUB,
+        f"{HUB}a",
+        f"{HUB}a/",
+        f"{HUB}a/b/c",
+    ]
+    + [
+        f"{HUB}-a/b",
+        f"{HUB}a b/c",
+        f"{HUB}a/..",
+        f"{HUB}a/b?x",
+        f"{HUB}{'a' * 40}/b",
+        f"{HUB}a/b\nc",
+    ],
+)
+def test_refuses_what_is_no_address(project, url, capsys):
+    before = contents(project)
+    assert address.main([url], root=project) == 2
+    error = capsys.readouterr().err
+    assert repr(url) in error and "Expected" in error and len(error.splitlines()) == 1
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("OWNER/nestrade.git", "other/nestrade.git"),
+        ("OWNER/nestrade/blob", "OWNER/other/blob"),
+        ("blob/main", "blob/master"),
+        ("one.ipynb", "two.ipynb"),
+        ("[Colab](", "[Colab]<"),
+    ],
+)
+def test_says_where_an_address_disagrees(project, old, new, capsys):
+    notebook = project / "chapters/one.ipynb"
+    text = notebook.read_text()
+    notebook.write_text(
+        text.replace("colab.research.google.com", "")
+        if "<" in new
+        else text.replace(old, new)
+    )
+    assert address.main(["--check"], root=project) == 1
+    assert "chapters/one.ipynb" in capsys.readouterr().err
+
+
+def test_without_a_configured_address(project, capsys):
+    shutil.copy(project / "README.md", project / "_config.yml")
+    assert address.main(["--check"], root=project) == 2
+    assert "_config.yml" in capsys.readouterr().err

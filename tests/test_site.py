@@ -1,0 +1,94 @@
+"""The book's own Sphinx extensions, and the page that lists the library."""
+
+import io
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
+
+import nestrade_lib
+from _ext.lean_site import prune
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def warnings_of(source, tmp_path, suffix=".md"):
+    """Build one page with the image check and return what Sphinx warns of."""
+    (tmp_path / f"index{suffix}").write_text(source, encoding="utf-8")
+    (tmp_path / "dot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    warnings = io.StringIO()
+    with docutils_namespace():
+        app = Sphinx(
+            tmp_path,
+            None,
+            tmp_path / "out",
+            tmp_path / "doctrees",
+            "html",
+            {"extensions": ["myst_nb", "_ext.accessible"], "nb_execution_mode": "off"},
+            status=None,
+            warning=warnings,
+        )
+        app.build()
+    return [
+        line for line in warnings.getvalue().splitlines() if "alternative text" in line
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("# A\n\n![](dot.svg)", 1),
+        ("# A\n\n![A dot.](dot.svg)", 0),
+        ("# A\n\n```{figure} dot.svg\nCaption.\n```", 1),
+        ("# A\n\n```{figure} dot.svg\n:alt: A dot.\n\nCaption.\n```", 0),
+        ('# A\n\n<p><img src="dot.svg"><img src="dot.svg" alt=" "></p>', 2),
+        ('# A\n\n<img src="dot.svg" alt="A dot.">', 0),
+    ],
+)
+def test_images_in_markdown_need_alternative_text(source, count, tmp_path):
+    assert len(warnings_of(source, tmp_path)) == count
+
+
+@pytest.mark.parametrize("alt", [None, "A dot."])
+def test_images_from_cells_need_alternative_text(alt, tmp_path):
+    metadata = {"mystnb": {"image": {"alt": alt}}} if alt else {}
+    png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    output = nbformat.v4.new_output("display_data", data={"image/png": png})
+    cell = nbformat.v4.new_code_cell(
+        "show()", metadata=metadata, outputs=[output], execution_count=1
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_markdown_cell("# A"), cell]
+    )
+    found = warnings_of(nbformat.writes(notebook), tmp_path, ".ipynb")
+    assert len(found) == (0 if alt else 1)
+
+
+@pytest.mark.parametrize(
+    ("css", "kept"),
+    [
+        (".used{a:b}", ".used{a:b}"),
+        (".unused{a:b}", ""),
+        (".used .unused{a:b}", ""),
+        (".unused,.used>p{a:b}", ".used>p{a:b}"),
+        (".used:not(.unused){a:b}", ".used:not(.unused){a:b}"),
+        (":is(.used,.unused) p{a:b}", ":is(.used,.unused) p{a:b}"),
+        ("p{a:b}", "p{a:b}"),
+        ("@media print{.used{a:b}.unused{a:b}}", "@media print{.used{a:b}}"),
+        ("@media print{.unused{a:b}}", ""),
+        ("@font-face{src:url(a.woff)}", "@font-face{src:url(a.woff)}"),
+    ],
+)
+def test_prune_keeps_what_is_in_use(css, kept):
+    assert prune(css, {"used"}) == kept
+
+
+def test_the_library_page_lists_every_public_name():
+    page = (ROOT / "appendix/api.md").read_text(encoding="utf-8")
+    listed = re.findall(
+        r"^\.\. auto(?:function|class|data):: (\w+)", page, re.MULTILINE
+    )
+    assert sorted(listed) == sorted(nestrade_lib.__all__)
