@@ -1,0 +1,98 @@
+"""Arrays of the original network turned into those of the smaller one."""
+
+import keras
+import numpy as np
+
+
+class Slices:
+    """What stays of each variable when a mask of channel groups is applied.
+
+    Arrays are keyed by the ``id`` of the original network's variables.
+    """
+
+    def __init__(self, graph, keep):
+        self.record = graph._record
+        # One more, so that group -1 (never cut) is kept.
+        keep = np.append(graph.mask(keep), True)
+        self.kept_places = lambda axis: keep[graph.groups_of(axis)]
+        self.masks = {
+            identity: [
+                None if labels is None else keep[graph._group_of_label[labels]]
+                for labels in tag.labels
+            ]
+            for identity, tag in self.record.tags.items()
+        }
+
+    def kept(self, axis):
+        """The number of channels of a traced axis that stay."""
+        return int(self.kept_places(axis).sum())
+
+    def of(self, identity, array):
+        """An array of a variable's shape, cut as the variable is."""
+        for number, mask in enumerate(self.masks.get(identity, ())):
+            if mask is not None and not mask.all():
+                array = np.compress(mask, array, axis=number)
+        return array
+
+    def zeroed(self, identity, array, roles=("produce", "state")):
+        """The same array with the slices of cut channels at zero, nothing removed."""
+        tag = self.record.tags.get(identity)
+        if tag is None:
+            return array
+        array = np.array(array)
+        for number, (mask, role) in enumerate(zip(self.masks[identity], tag.roles)):
+            if mask is not None and role in roles:
+                array[(slice(None),) * number + (~mask,)] = 0
+        return array
+
+    def factor(self, identity):
+        """What the variable is multiplied by, to make up for a smaller mean."""
+        scale = self.record.scales.get(identity)
+        return 1.0 if scale is None else float(scale[1](self.kept))
+
+    def carry(self, arrays):
+        """All weights of the network, for the smaller one: folded, scaled, cut."""
+        return {
+            identity: (self.of(identity, array) * self.factor(identity)).astype(
+                array.dtype
+            )
+            if identity in self.record.scales
+            else self.of(identity, array)
+            for identity, array in self.folded(arrays).items()
+        }
+
+    def folded(self, arrays):
+        """The same weights with what cut channels leave in the biases of their readers."""
+        arrays = dict(arrays)
+        for fold in self.record.folds:
+            dropped = ~self.kept_places(fold.source)
+            rest = np.where(dropped, fold.source.rest, 0.0)
+            kernel, bias = arrays.get(id(fold.kernel)), arrays.get(id(fold.bias))
+            if rest.any() and kernel is not None and bias is not None:
+                arrays[id(fold.bias)] = _folded(kernel, fold.axis, rest, bias)
+        return arrays
+
+
+class Whole:
+    """The same, where nothing is cut."""
+
+    def of(self, identity, array):
+        return array
+
+    def carry(self, arrays):
+        return arrays
+
+
+def _folded(kernel, axis, rest, bias):
+    added = np.tensordot(rest, kernel.astype(np.float64), (0, axis % kernel.ndim))
+    if bias.ndim > added.ndim:  # a GRU's two rows: the first goes with the inputs
+        bias = bias.copy()
+        bias[0] = bias[0] + added
+        return bias
+    added = added.reshape(-1, *added.shape[added.ndim - bias.ndim :]).sum(axis=0)
+    return (bias + added).astype(bias.dtype)
+
+
+def values(variables):
+    """The variables' values, keyed by ``id``."""
+    return {id(v): keras.ops.convert_to_numpy(v.value) for v in variables}
