@@ -78,10 +78,10 @@ def trace(network, keep=()):
             f"keep names {sorted(unknown)}, which {network.name!r} does not have."
         )
     graph = ChannelGraph(walk.record, network.variables)
-    if graph.count == 0:
+    if not graph.cuttable.any():
+        reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
         raise ValueError(
-            f"{network.name!r} has no channel that may be cut. "
-            + ("; ".join(f"{a}: {b}" for a, b in graph.fixed.items()) or "No weights.")
+            f"{network.name!r} has no layer that may be cut ({reasons or 'no weights'})."
         )
     return graph
 

@@ -78,8 +78,8 @@ class Call:
     # Labels -----------------------------------------------------------------
 
     def fresh(self, length):
-        """New channels; a single one is never cut, so it gets no label."""
-        return self.record.labels.fresh(length) if length > 1 else None
+        """New channels."""
+        return self.record.labels.fresh(length)
 
     def pin(self, axis, reason):
         """Never cut these channels, because ``reason``."""

@@ -25,7 +25,7 @@ class ChannelGraph:
     Attributes
     ----------
     count : int
-        Number of channel groups that may be cut.
+        Number of channel groups. Cutting some leaves the order of the others.
     labels : dict of str to tuple
         For each variable path, one entry an axis: an int array with the group of
         each position (-1: never cut), or ``None`` where the whole axis is fixed.
@@ -78,8 +78,7 @@ class ChannelGraph:
                 for position, label in enumerate(labels.tolist()):
                     root = components[label] if label >= 0 else -1
                     if root < 0 or pinned[root]:
-                        why = reasons.get(root, "it makes a single channel")
-                        self.fixed.setdefault(tag.layer, why)
+                        self.fixed.setdefault(tag.layer, reasons.get(root, ""))
                     elif group[root] < 0:
                         group[root] = len(names)
                         layers.append(tag.layer)
@@ -265,6 +264,15 @@ class ChannelGraph:
                 cut = [keep[self.groups_of(axis)].mean() for axis in axes if axis]
                 shares[name] = float(np.prod(cut))
         return shares
+
+    @cached_property
+    def cuttable(self):
+        """Groups that are not the only one of a width (ndarray of bool)."""
+        free = np.ones(self.count, bool)
+        for sets in self.widths.values():
+            for groups in sets:
+                free[groups] &= len(groups) > 1
+        return free
 
     # Checks -------------------------------------------------------------------
 

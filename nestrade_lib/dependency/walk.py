@@ -72,8 +72,9 @@ class Walk:
         channels = call.inputs[0]
         for index, item in enumerate(call.config["layers"]):
             layer = layers.get(item["config"]["name"])
-            if layer is None:
-                continue  # the InputLayer, which Sequential does not list
+            if layer is None:  # the InputLayer, which Sequential does not list
+                resize_input(call, index, channels)
+                continue
             path = call.path + ("layers", index, "config")
             outputs = self.apply(layer, item["config"], path, [channels], {})
             shape = tuple(layer.compute_output_shape(channels.shape))
@@ -85,10 +86,11 @@ class Walk:
         layers = {layer.name: layer for layer in call.layer.operations}
         items = call.config["layers"]
         inputs = references(call.config["input_layers"])
-        known = {
-            (name, node): [given.axes]
-            for (name, node, _), given in zip(inputs, call.inputs)
-        }
+        index_of = {item["name"]: index for index, item in enumerate(items)}
+        known = {}
+        for (name, node, _), given in zip(inputs, call.inputs):
+            known[name, node] = [given.axes]
+            resize_input(call, index_of[name], given)
         waiting = [
             (index, number)
             for index, item in enumerate(items)
@@ -121,6 +123,19 @@ class Walk:
             output_of(known[name, node - isinstance(layers[name], Functional)], index)
             for name, node, index in references(call.config["output_layers"])
         ]
+
+
+def resize_input(call, index, channels):
+    """A nested network's input has the channels that are given to it."""
+    keys = ("layers", index, "config", "batch_shape")
+    if has_channels(channels):
+        call.rewrite(
+            keys,
+            lambda kept: tuple(
+                size if axis is None else kept(axis)
+                for size, axis in zip(channels.shape, channels.axes)
+            ),
+        )
 
 
 def references(structure):

@@ -134,14 +134,14 @@ def _gradient_difference(expected, found):
     """As ``_difference``, for all gradients; the vanishing ones count little.
 
     A bias before a BatchNorm has a gradient of rounding errors alone: each is
-    measured against a thousandth of the largest gradient at least.
+    measured against a tenth of the largest gradient at least.
     """
     largest = max((np.abs(g).max(initial=0) for g in expected), default=0)
     worst = 0.0
     for one, other in zip(expected, found):
         if one.shape != other.shape:
             return np.inf
-        scale = max(np.abs(one).max(initial=0), 1e-3 * largest) or 1.0
+        scale = max(np.abs(one).max(initial=0), 0.1 * largest) or 1.0
         worst = max(worst, float(np.abs(one - other).max(initial=0) / scale))
     return worst
 

@@ -38,7 +38,7 @@ def cut(network, keep, graph=None):
         for parent in parents:
             place = place[parent]
         place[key] = edit(slices.kept, place[key])
-    known = {kind.__name__: kind for kind in graph._record.classes}
+    known = {kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)}
     with strategy_scope(network), keras.saving.custom_object_scope(known):
         smaller = type(network).from_config(config)
         pairs = list(paired_variables(network, smaller))
@@ -47,6 +47,11 @@ def cut(network, keep, graph=None):
             variable.assign(new[id(old)])
         compile_like(network, smaller, pairs, slices)
     return smaller
+
+
+def from_keras(kind):
+    """Keras finds its own classes; two of them may have one name (Add, Add)."""
+    return kind.__module__.startswith("keras.")
 
 
 def without_built_shapes(config):

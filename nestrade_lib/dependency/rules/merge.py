@@ -17,7 +17,7 @@ def combine(call, operands, function, absorbing):
     result = []
     for number in range(-rank, 0):
         present = [t for t in operands if len(t.shape) >= -number]
-        wide = [t for t in present if t.shape[number] != 1]
+        wide = [t for t in present if t.shape[number] != 1] or present
         axes = [tensor.axes[number] for tensor in wide]
         if not axes or all(axis is None for axis in axes):
             result.append(None)

@@ -105,13 +105,15 @@ def bidirectional(call):
         call.refuse("one of its directions is kept and the other not (keep the layer)")
     one, other = forward[0], backward[0]
     states = forward[1:] + backward[1:]
+    # Keras works out the output's shape from the forward width alone.
+    both = call.merge(one[-1], other[-1])
     if layer.merge_mode is None:
         return [one, other, *states]
     if layer.merge_mode == "concat":
         width = layer.forward_layer.cell.units, layer.backward_layer.cell.units
         last = join([one[-1], other[-1]], width)
     else:
-        last = call.merge(one[-1], other[-1])
+        last = both
     return [(*one[:-1], last), *states]
 
 

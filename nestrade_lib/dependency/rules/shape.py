@@ -94,9 +94,6 @@ def regroup(call, old, axes, new):
             return _placed(nothing, number, axis.take(first.ravel())), number
     number = len(new) - 1
     blocks = np.moveaxis(index, number - 1, -1).reshape(-1, new[number])
-    if new[number] == 1:
-        call.pin(axis, "reshapes them to a single channel")
-        return nothing, None
     for block in blocks[1:]:
         call.merge(axis.take(block), axis.take(blocks[0]))
     rest = axis.rest[blocks]
