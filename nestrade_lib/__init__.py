@@ -16,8 +16,8 @@ __version__ = "0.1.0"
 _HOME = {
     "load_mnist": "data",
     "load_fashion_mnist": "data",
-    "batches": "data",
-    "tf_batches": "data",
+    "Batches": "batches",
+    "tf_batches": "batches",
     "create_model": "models",
     "create_loss": "models",
     "create_optimizer": "models",
@@ -31,6 +31,8 @@ _HOME = {
     "restructure": "surgery",
     "verify": "surgery",
     "RefusedCut": "surgery",
+    "register_macs": "uses",
+    "variable_uses": "uses",
 }
 
 __all__ = sorted(_HOME)

@@ -1,0 +1,191 @@
+"""What a network costs: parameters, MACs and activation bytes, layer by layer.
+
+One multiply-accumulate (MAC) is one multiplication and the addition that follows it;
+a FLOP count is twice that. The idea of this module is one number a weight: how often
+a sample's forward pass *uses* it. A `Dense` kernel uses each weight once, a
+convolution once at every output position, a recurrent layer once a time step. So
+
+    MACs = sum over variables of  uses(variable) · size(variable)
+
+and the same numbers tell what a network with fewer channels would cost before it is
+built. :mod:`nestrade_lib.uses` finds them.
+
+>>> import keras
+>>> model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Conv2D(4, 5)])
+>>> count_costs(model).macs  # 24·24 positions, each weight of 5·5·1·4 used at each
+57600
+"""
+
+import math
+from dataclasses import dataclass
+
+import keras
+
+from nestrade_lib.uses import record_calls
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer's share of the costs, for one sample.
+
+    Attributes
+    ----------
+    name, kind : str
+        The layer's name and class.
+    output_shape : tuple of int
+        Of its (last) call, without the batch axis.
+    params : int
+        Numbers in its variables, trained or not; counted once if called twice.
+    macs : int or None
+        Multiply-accumulates of all its calls. None where no rule knows the layer.
+    activation_bytes : int
+        Bytes of all its outputs. Zero for views: `Flatten` and `Reshape`.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple
+    params: int
+    macs: int | None
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class CostTable:
+    """The costs of a model: a row a layer, and their sums.
+
+    Attributes
+    ----------
+    layers : tuple of LayerCost
+        In the order in which they are first called.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="a")])
+    >>> print(count_costs(model))
+    layer  kind   output      parameters      MACs  activation bytes
+    a      Dense  2                    8         6                 8
+    total                              8         6                 8
+    """
+
+    layers: tuple
+
+    @property
+    def params(self):
+        """Numbers in all variables."""
+        return sum(layer.params for layer in self.layers)
+
+    @property
+    def macs(self):
+        """Multiply-accumulates a sample, of the layers whose rule is known."""
+        return sum(layer.macs or 0 for layer in self.layers)
+
+    @property
+    def activation_bytes(self):
+        """Bytes of all layers' outputs for a sample."""
+        return sum(layer.activation_bytes for layer in self.layers)
+
+    @property
+    def unknown(self):
+        """Names of the layers whose MACs no rule knows."""
+        return [layer.name for layer in self.layers if layer.macs is None]
+
+    def _cells(self):
+        yield "layer", "kind", "output", "parameters", "MACs", "activation bytes"
+        for row in self.layers:
+            shape = "×".join(map(str, row.output_shape))
+            macs = "?" if row.macs is None else f"{row.macs:,}"
+            numbers = f"{row.params:,}", macs, f"{row.activation_bytes:,}"
+            yield row.name, row.kind, shape, *numbers
+        least = "≥ " if self.unknown else ""
+        totals = f"{self.params:,}", f"{least}{self.macs:,}"
+        yield "total", "", "", *totals, f"{self.activation_bytes:,}"
+
+    def __str__(self):
+        rows = list(self._cells())
+        text = [max(len(row[i]) for row in rows) for i in range(3)]
+        least = [max(len(row[i]) for row in rows) for i in range(3, 6)]
+        wide = [max(width, 8) for width in least]
+        return "\n".join(
+            "  ".join(
+                [cell.ljust(width) for cell, width in zip(row[:3], text, strict=True)]
+                + [cell.rjust(width) for cell, width in zip(row[3:], wide, strict=True)]
+            ).rstrip()
+            for row in rows
+        )
+
+    def _repr_html_(self):
+        head, *body = self._cells()
+        align = ["left"] * 3 + ["right"] * 3
+
+        def line(tag, cells):
+            return "<tr>" + "".join(
+                f'<{tag} style="text-align:{side}">{cell}</{tag}>'
+                for side, cell in zip(align, cells, strict=True)
+            ) + "</tr>"  # fmt: skip
+
+        rows = "".join(line("td", cells) for cells in body)
+        return f"<table><thead>{line('th', head)}</thead><tbody>{rows}</tbody></table>"
+
+
+def count_costs(model):
+    """Count parameters, MACs and activation bytes of any built Keras model.
+
+    Norms, activations, pooling and additions count no MACs, as is the custom.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional, Sequential or subclassed; built.
+
+    Returns
+    -------
+    CostTable
+        Print it, show it in a notebook, or read ``.macs``, ``.params``,
+        ``.activation_bytes`` and ``.layers``. Custom layers that own variables and
+        have no rule (:func:`nestrade_lib.register_macs`) show "?", and the total says "≥".
+
+    Raises
+    ------
+    ValueError
+        If `model` is not a built Keras model, or an axis other than the batch is
+        open, so that its cost depends on the data.
+
+    Examples
+    --------
+    >>> from nestrade_lib import create_model
+    >>> costs = count_costs(create_model((28, 28, 1), 10))
+    >>> costs.macs, costs.params
+    (2293000, 431080)
+    """
+    rows = {}
+    for call in record_calls(model):
+        rows.setdefault(id(call.layer), []).append(call)
+    counted, layers = set(), []
+    for calls in rows.values():
+        layer = calls[0].layer
+        macs = [call.macs for call in calls]
+        own = [v for v in calls[0].variables if id(v) not in counted]
+        counted.update(map(id, own))
+        layers.append(
+            LayerCost(
+                name=layer.name,
+                kind=type(layer).__name__,
+                output_shape=calls[-1].output_shape[1:],
+                params=sum(math.prod(v.shape) for v in own),
+                macs=None if None in macs else sum(macs),
+                activation_bytes=sum(map(_activation_bytes, calls)),
+            )
+        )
+    return CostTable(tuple(layers))
+
+
+def _activation_bytes(call):
+    if isinstance(call.layer, (keras.layers.Flatten, keras.layers.Reshape)):
+        return 0
+    return math.prod(call.output_shape[1:]) * _bytes_each(call.layer.compute_dtype)
+
+
+def _bytes_each(dtype):
+    return {"float64": 8, "float16": 2, "bfloat16": 2}.get(dtype, 4)

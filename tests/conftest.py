@@ -1,0 +1,12 @@
+"""What the unit tests share."""
+
+import matplotlib
+from hypothesis import settings
+
+# Figures are drawn without a display. Set here, and not in the environment, so that
+# the kernels of notebooks, which inherit the environment, still draw inline.
+matplotlib.use("Agg")
+
+# No test is timed: machines differ, and a first call traces and compiles.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

@@ -1,0 +1,199 @@
+"""The checks bite: whatever a notebook may get wrong, one of them says so."""
+
+import os
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from scripts import lint_notebooks
+from scripts.execute_notebooks import execute
+from scripts.notebooks import ROOT
+
+# The code cells of a small chapter, and what each is there for.
+DRAWN = {"mystnb": {"image": {"alt": "A line that rises from 1 to 2."}}}
+CELLS = [
+    v4.new_code_cell("import ipywidgets\n\nipywidgets.IntSlider()"),
+    v4.new_code_cell("print('the sum is', 1 + 1)"),
+    v4.new_code_cell("[][0]", metadata={"tags": ["raises-exception"]}),
+    v4.new_code_cell("print('≈ 98.97 %')"),
+    v4.new_code_cell(
+        "import matplotlib.pyplot as plt\n\nplt.plot([1, 2])\nplt.show()",
+        metadata=DRAWN,
+    ),
+]
+SUM, ERROR, ROUGHLY, PICTURE = 1, 2, 3, 4
+
+
+def code_cell(notebook, number):
+    return [cell for _, cell in lint_notebooks.code_cells(notebook)][number]
+
+
+@pytest.fixture(scope="module")
+def chapter(tmp_path_factory):
+    """A small chapter, executed as `make notebooks` does."""
+    path = tmp_path_factory.mktemp("book") / "chapter.ipynb"
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    cells = [v4.new_markdown_cell("# A small chapter"), *CELLS]
+    nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    path.write_text(execute(path), encoding="utf-8")
+    return path
+
+
+def test_second_execution_changes_no_byte(chapter):
+    assert execute(chapter) == chapter.read_text(encoding="utf-8")
+    assert "IntSliderModel" in chapter.read_text(encoding="utf-8")
+
+
+# What the test run catches
+
+
+def failures(folder):
+    """Run the notebooks of ``folder`` as `make test` does; return what failed."""
+    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml"]
+    run = subprocess.run(
+        [*command, "--rootdir", folder, "-p", "no:cacheprovider", "-rf", folder],
+        cwd=ROOT,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode in (0, 1), run.stdout + run.stderr
+    return set(re.findall(r"FAILED \S*?(\w+)\.ipynb::Cell (\d)", run.stdout))
+
+
+def test_the_test_run_fails_on_each_spoiled_copy_and_no_other(chapter, tmp_path):
+    def copy_with(name, cell, **changes):
+        notebook = nbformat.read(chapter, as_version=4)
+        code_cell(notebook, cell).update(changes)
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+
+    def printed(text):
+        return [v4.new_output("stream", text=text)]
+
+    copy_with("good", SUM)
+    copy_with("another_machine", ROUGHLY, outputs=printed("≈ 98.89 %\n"))
+    copy_with("altered", SUM, outputs=printed("the sum is 3\n"))
+    copy_with("lost", SUM, outputs=[])
+    copy_with("raised", SUM, source="print('the sum is', 1 / 0)")
+    copy_with("another_error", ERROR, source="1 / 0")
+    copy_with("no_error", ERROR, source="[0][0]")
+    copy_with("nothing_drawn", PICTURE, source="None")
+    assert failures(tmp_path) == {
+        ("altered", str(SUM)),
+        ("lost", str(SUM)),
+        ("raised", str(SUM)),
+        ("another_error", str(ERROR)),
+        ("no_error", str(ERROR)),
+        ("nothing_drawn", str(PICTURE)),
+    }
+
+
+# What the lint catches
+
+
+@pytest.fixture
+def notebook(chapter):
+    """The small chapter with the setup cell that every chapter opens with."""
+    notebook = nbformat.read(chapter, as_version=4)
+    source, metadata = lint_notebooks.SETUP_CELL, {"tags": ["nbval-ignore-output"]}
+    code_cell(notebook, 0).update(source=source, metadata=metadata, outputs=[])
+    return notebook
+
+
+def test_lint_passes_what_holds(notebook):
+    assert list(lint_notebooks.lint(notebook)) == []
+
+
+LINES_21 = "\n".join(["1"] * 21)
+PNG_TAG = "<img src='a.png'>"
+SPOILED_CELLS = [
+    ("setup_cell.ipy", 0, {"source": "import nestrade_lib"}),
+    ("nbval-ignore-output", 0, {"metadata": {}}),
+    ("never ran", SUM, {"execution_count": None, "outputs": []}),
+    ("execution count 7", SUM, {"execution_count": 7}),
+    ("nbval-skip", SUM, {"metadata": {"tags": ["nbval-skip"]}}),
+    ("skip-execution", SUM, {"metadata": {"tags": ["skip-execution"]}}),
+    ("by a comment", SUM, {"source": "1  # NBVAL_IGNORE_OUTPUT"}),
+    ("raised an error", ERROR, {"metadata": {}}),
+    ("raised none", ERROR, {"outputs": []}),
+    ("21 lines", SUM, {"source": LINES_21}),
+    ("mystnb.image.alt", PICTURE, {"metadata": {}}),
+    ("mystnb.image.alt", PICTURE, {"metadata": {"mystnb": {"image": {"alt": " "}}}}),
+    (
+        "without alt text",
+        SUM,
+        {"outputs": [v4.new_output("display_data", {"text/html": PNG_TAG})]},
+    ),
+]
+
+
+@pytest.mark.parametrize("message, cell, changes", SPOILED_CELLS)
+def test_lint_names_what_is_wrong_with_a_cell(notebook, message, cell, changes):
+    code_cell(notebook, cell).update(nbformat.from_dict(changes))
+    found = list(lint_notebooks.lint(notebook))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_lint_holds_the_median_cell_to_six_lines(notebook):
+    for _, cell in lint_notebooks.code_cells(notebook):
+        if cell.source != lint_notebooks.SETUP_CELL:
+            cell.source = "\n".join(["1"] * 7)
+    assert any("median" in message for message in lint_notebooks.lint(notebook))
+
+
+@pytest.mark.parametrize(
+    "bare, described",
+    [
+        ("![](a.png)", "![A falling curve](a.png)"),
+        ("![ ](a.png)", "[![Open in Colab](a.svg)](b)"),
+        (PNG_TAG, "<img alt='A falling curve' src='a.png'>"),
+        ("<img alt='' src='a.png'>", '<img src="a.png" alt="A curve">'),
+        (
+            "```{figure} a.png\n:width: 50%\nCaption\n```\n",
+            "```{figure} a.png\n:alt: A falling curve\nCaption\n```\n",
+        ),
+        (
+            ":::{image} a.png\n:::\n\n:alt: elsewhere\n",
+            ":::{image} a.png\n:alt: A falling curve\n:::\n",
+        ),
+    ],
+)
+def test_lint_finds_pictures_without_alt_text(notebook, bare, described):
+    notebook.cells.append(v4.new_markdown_cell(described))
+    assert list(lint_notebooks.lint(notebook)) == []
+    notebook.cells.append(v4.new_markdown_cell(f"Some text.\n\n{bare}"))
+    assert len(list(lint_notebooks.lint(notebook))) == 1
+
+
+def test_lint_compares_the_table_of_contents_with_the_folders():
+    parts = [{"chapters": [{"file": "chapters/one"}, {"file": "appendix/map.md"}]}]
+    table = {"root": "intro", "parts": parts}
+    pages = ["chapters/one.ipynb", "appendix/map.md"]
+    assert list(lint_notebooks.contents_agree(table, pages)) == []
+    assert list(lint_notebooks.contents_agree(table, pages[1:])) == [
+        "_toc.yml lists chapters/one, which is not there"
+    ]
+    assert list(lint_notebooks.contents_agree(table, [*pages, "chapters/two.md"])) == [
+        "_toc.yml does not list chapters/two"
+    ]
+
+
+# The library
+
+
+def test_importing_the_library_loads_no_backend():
+    program = """
+import sys
+import nestrade_lib
+heavy = {"keras", "tensorflow", "jax", "torch", "numpy", "matplotlib"}
+print(sorted(heavy.intersection(sys.modules)))
+"""
+    run = [sys.executable, "-c", program]
+    output = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert output.stdout == "[]\n"
