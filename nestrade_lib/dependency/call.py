@@ -14,9 +14,8 @@ class UnsupportedLayer(ValueError):
 
 @dataclass
 class Tag:
-    """A model variable and, for each of its axes, the labels and their role."""
+    """A variable's layer and, for each of its axes, the labels and their role."""
 
-    variable: object
     layer: str
     labels: list
     roles: list
@@ -26,15 +25,15 @@ class Tag:
 class Fold:
     """Where the constants left by cut channels go: into the consumer's bias."""
 
-    kernel: object
+    kernel: str
     axis: int
     source: Axis
-    bias: object
+    bias: str
 
 
 @dataclass
 class Record:
-    """Everything the rules of one trace write down."""
+    """Everything the rules of one trace write down, variables by their path."""
 
     labels: Labels = field(default_factory=Labels)
     tags: dict = field(default_factory=dict)
@@ -126,7 +125,7 @@ class Call:
         """
         self.absorbs(axis, foldable=bias is not None)
         if axis is not None and bias is not None and np.nan_to_num(axis.rest).any():
-            self.record.folds.append(Fold(variable, number, axis, bias))
+            self.record.folds.append(Fold(variable.path, number, axis, bias.path))
         self._tag(variable, {number: axis}, "consume")
 
     def absorbs(self, axis, foldable=False):
@@ -142,13 +141,12 @@ class Call:
 
     def scales(self, variable, factor):
         """Multiply ``variable`` by ``factor(kept)`` at each cut."""
-        self.record.scales[id(variable)] = (variable, factor)
+        self.record.scales[variable.path] = factor
 
     def _tag(self, variable, axes, role):
         rank = len(variable.shape)
         tag = self.record.tags.setdefault(
-            id(variable),
-            Tag(variable, self.layer.name, [None] * rank, [None] * rank),
+            variable.path, Tag(self.layer.name, [None] * rank, [None] * rank)
         )
         for number, axis in axes.items():
             number %= rank

@@ -49,7 +49,7 @@ class ChannelGraph:
         self.roles = {}
         self._shapes = {}
         for variable in variables:
-            tag = record.tags.get(id(variable))
+            tag = record.tags.get(variable.path)
             rank = len(variable.shape)
             labels = tag.labels if tag else (None,) * rank
             self.labels[variable.path] = tuple(map(self._groups_or_none, labels))

@@ -6,49 +6,64 @@ import keras
 import numpy as np
 
 
-def evaluate(network, arrays, inputs):
-    """Inference outputs, and gradients of a fixed random function of the outputs.
+def infer(network, arrays, inputs):
+    """Floating-point outputs in inference mode (a list of ndarray).
+
+    Parameters are those of :func:`differentiate`.
+    """
+    with _no_gradient():
+        found = _outputs(network, *_tensors(network, arrays), inputs, False)
+        return [keras.ops.convert_to_numpy(y).astype("float64") for y in found]
+
+
+def differentiate(network, arrays, inputs, training):
+    """Gradients of a fixed random linear function of the outputs.
 
     Parameters
     ----------
     network : keras.Model
-    arrays : dict of int to ndarray
-        A value for each of its variables, by ``id``.
+    arrays : dict of str to ndarray
+        A value for each of its variables, by path.
     inputs : array or structure of arrays
+    training : bool
+        Whether norms use the statistics of the batch.
 
     Returns
     -------
-    list of ndarray, list of ndarray
-        Floating-point outputs; one gradient a trainable variable.
+    dict of str to ndarray
+        By path of the trainable variable.
     """
-    convert = keras.ops.convert_to_tensor
-    trainable = [convert(arrays[id(v)]) for v in network.trainable_variables]
-    others = [convert(arrays[id(v)]) for v in network.non_trainable_variables]
-    inputs = keras.tree.map_structure(convert, inputs)
-    # Dropout draws other masks for other widths: such networks are compared in
-    # inference mode, all others with the batch statistics of training.
-    training = not any("seed_generator" in v.path for v in network.variables)
-
-    def outputs(weights, training):
-        found, _ = network.stateless_call(weights, others, inputs, training=training)
-        return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
+    trainable, others = _tensors(network, arrays)
 
     def projection(weights):
         rng = np.random.default_rng(0)
         total = 0.0
-        for y in outputs(weights, training):
-            direction = convert(rng.normal(size=y.shape).astype("float32"))
-            total = total + keras.ops.sum(keras.ops.cast(y, "float32") * direction)
+        for y in _outputs(network, weights, others, inputs, training):
+            direction = rng.normal(size=y.shape).astype("float32")
+            y = keras.ops.cast(y, "float32")
+            total = total + keras.ops.sum(y * keras.ops.convert_to_tensor(direction))
         return total
 
     gradients = _GRADIENTS[keras.backend.backend()](projection, trainable)
     to_numpy = keras.ops.convert_to_numpy
-    with _no_gradient():
-        found = [to_numpy(y).astype("float64") for y in outputs(trainable, False)]
-    return found, [
-        np.zeros(w.shape, "float32") if g is None else to_numpy(g)
-        for w, g in zip(trainable, gradients)
+    return {
+        v.path: np.zeros(v.shape, "float32") if g is None else to_numpy(g)
+        for v, g in zip(network.trainable_variables, gradients)
+    }
+
+
+def _tensors(network, arrays):
+    """The values as tensors: of the trainable variables, and of the others."""
+    return [
+        [keras.ops.convert_to_tensor(arrays[v.path]) for v in variables]
+        for variables in (network.trainable_variables, network.non_trainable_variables)
     ]
+
+
+def _outputs(network, weights, others, inputs, training):
+    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+    found, _ = network.stateless_call(weights, others, inputs, training=training)
+    return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
 
 
 def _tensorflow_gradients(function, weights):

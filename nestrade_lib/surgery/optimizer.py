@@ -1,6 +1,6 @@
 """The optimizer of the smaller network, every slot sliced with its variable."""
 
-from nestrade_lib.surgery.slices import values
+from nestrade_lib.surgery.slices import value
 
 
 class UnsliceableOptimizer(ValueError):
@@ -39,19 +39,19 @@ def transplant(optimizer, variables, sources, slices):
             if source is None:
                 found = _find(slots, slot.name, optimizer)
                 _require_shape(found, slot.shape, optimizer)
-                slot.assign(_value(found))
+                slot.assign(value(found))
                 continue
             name = _prefix(source) + slot.name[len(_prefix(reference)) :]
             found = _find(slots, name, optimizer)
             _require_shape(found, source.shape, optimizer)
             if name == f"{_prefix(source)}_average":
-                averages[id(source)] = (slot, _value(found))
+                averages[source.path] = (slot, value(found))
             else:
-                slot.assign(slices.of(id(source), _value(found)))
+                slot.assign(slices.of(source.path, value(found)))
         # Averaged weights are weights: constants are folded and scaled in them too.
-        arrays = {key: array for key, (_, array) in averages.items()}
-        for key, array in slices.carry(arrays).items():
-            averages[key][0].assign(array)
+        arrays = {path: array for path, (_, array) in averages.items()}
+        for path, array in slices.carry(arrays).items():
+            averages[path][0].assign(array)
     return new
 
 
@@ -119,7 +119,3 @@ def _require_shape(slot, shape, optimizer):
 
 def _prefix(variable):
     return variable.path.replace("/", "_")
-
-
-def _value(variable):
-    return values([variable])[id(variable)]

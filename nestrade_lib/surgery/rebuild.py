@@ -44,7 +44,7 @@ def cut(network, keep, graph=None):
         pairs = list(paired_variables(network, smaller))
         new = slices.carry(values(old for old, _ in pairs))
         for old, variable in pairs:
-            variable.assign(new[id(old)])
+            variable.assign(new[old.path])
         compile_like(network, smaller, pairs, slices)
     return smaller
 

@@ -4,10 +4,13 @@ import keras
 import numpy as np
 
 
+EVERY_ROLE = ("produce", "consume", "carry", "state")
+
+
 class Slices:
     """What stays of each variable when a mask of channel groups is applied.
 
-    Arrays are keyed by the ``id`` of the original network's variables.
+    Arrays are keyed by the paths of the original network's variables.
     """
 
     def __init__(self, graph, keep):
@@ -16,49 +19,49 @@ class Slices:
         keep = np.append(graph.mask(keep), True)
         self.kept_places = lambda axis: keep[graph.groups_of(axis)]
         self.masks = {
-            identity: [
+            path: [
                 None if labels is None else keep[graph._group_of_label[labels]]
                 for labels in tag.labels
             ]
-            for identity, tag in self.record.tags.items()
+            for path, tag in self.record.tags.items()
         }
 
     def kept(self, axis):
         """The number of channels of a traced axis that stay."""
         return int(self.kept_places(axis).sum())
 
-    def of(self, identity, array):
+    def of(self, path, array):
         """An array of a variable's shape, cut as the variable is."""
-        for number, mask in enumerate(self.masks.get(identity, ())):
+        for number, mask in enumerate(self.masks.get(path, ())):
             if mask is not None and not mask.all():
                 array = np.compress(mask, array, axis=number)
         return array
 
-    def zeroed(self, identity, array, roles=("produce", "state")):
+    def zeroed(self, path, array, roles=("produce", "state")):
         """The same array with the slices of cut channels at zero, nothing removed."""
-        tag = self.record.tags.get(identity)
+        tag = self.record.tags.get(path)
         if tag is None:
             return array
         array = np.array(array)
-        for number, (mask, role) in enumerate(zip(self.masks[identity], tag.roles)):
+        for number, (mask, role) in enumerate(zip(self.masks[path], tag.roles)):
             if mask is not None and role in roles:
                 array[(slice(None),) * number + (~mask,)] = 0
         return array
 
-    def factor(self, identity):
+    def factor(self, path):
         """What the variable is multiplied by, to make up for a smaller mean."""
-        scale = self.record.scales.get(identity)
-        return 1.0 if scale is None else float(scale[1](self.kept))
+        scale = self.record.scales.get(path)
+        return 1.0 if scale is None else float(scale(self.kept))
 
     def carry(self, arrays):
         """All weights of the network, for the smaller one: folded, scaled, cut."""
         return {
-            identity: (self.of(identity, array) * self.factor(identity)).astype(
+            path: (self.of(path, array) * self.factor(path)).astype(
                 array.dtype
             )
-            if identity in self.record.scales
-            else self.of(identity, array)
-            for identity, array in self.folded(arrays).items()
+            if path in self.record.scales
+            else self.of(path, array)
+            for path, array in self.folded(arrays).items()
         }
 
     def folded(self, arrays):
@@ -67,16 +70,16 @@ class Slices:
         for fold in self.record.folds:
             dropped = ~self.kept_places(fold.source)
             rest = np.where(dropped, fold.source.rest, 0.0)
-            kernel, bias = arrays.get(id(fold.kernel)), arrays.get(id(fold.bias))
+            kernel, bias = arrays.get(fold.kernel), arrays.get(fold.bias)
             if rest.any() and kernel is not None and bias is not None:
-                arrays[id(fold.bias)] = _folded(kernel, fold.axis, rest, bias)
+                arrays[fold.bias] = _folded(kernel, fold.axis, rest, bias)
         return arrays
 
 
 class Whole:
     """The same, where nothing is cut."""
 
-    def of(self, identity, array):
+    def of(self, path, array):
         return array
 
     def carry(self, arrays):
@@ -94,5 +97,10 @@ def _folded(kernel, axis, rest, bias):
 
 
 def values(variables):
-    """The variables' values, keyed by ``id``."""
-    return {id(v): keras.ops.convert_to_numpy(v.value) for v in variables}
+    """The variables' values, by path."""
+    return {v.path: value(v) for v in variables}
+
+
+def value(variable):
+    """A variable's value as a NumPy array."""
+    return keras.ops.convert_to_numpy(variable.value)
