@@ -7,7 +7,7 @@ network is built from it: every edit that a rule asks for has its place there.
 import keras
 from keras.src.models import Functional
 
-from nestrade_lib.dependency.call import Call, Record
+from nestrade_lib.dependency.call import Call, Record, UnsupportedLayer
 from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import find_rule
 
@@ -23,7 +23,13 @@ class Walk:
     def network(self, network):
         """The axes of a whole network's outputs; its inputs have no channels."""
         graph = isinstance(network, (Functional, keras.Sequential))
-        config = network.get_config() if graph else {}
+        try:
+            config = network.get_config() if graph else {}
+        except NotImplementedError as error:
+            raise UnsupportedLayer(
+                f"A layer of {network.name!r} has no complete get_config, from which the "
+                f"smaller network would be built. {error}"
+            ) from error
         inputs = [
             Channels(tuple(tensor.shape), (None,) * len(tensor.shape))
             for tensor in keras.tree.flatten(network.inputs if graph else [])
@@ -68,16 +74,15 @@ class Walk:
         )
 
     def _chain(self, call):
-        layers = {layer.name: layer for layer in call.layer.layers}
+        items = call.config["layers"]
         channels = call.inputs[0]
-        for index, item in enumerate(call.config["layers"]):
-            layer = layers.get(item["config"]["name"])
-            if layer is None:  # the InputLayer, which Sequential does not list
-                resize_input(call, index, channels)
-                continue
+        first = len(items) - len(call.layer.layers)
+        if first:  # the InputLayer, which Sequential does not list
+            resize_input(call, 0, channels)
+        for index, layer in enumerate(call.layer.layers, start=first):
             path = call.path + ("layers", index, "config")
-            outputs = self.apply(layer, item["config"], path, [channels], {})
-            shape = tuple(layer.compute_output_shape(channels.shape))
+            outputs = self.apply(layer, items[index]["config"], path, [channels], {})
+            shape = output_shape(layer, channels.shape)
             axes = outputs[0] if outputs else (None,) * len(shape)
             channels = Channels(shape, axes)
         return [channels.axes]
@@ -170,6 +175,15 @@ def untouched(call, reason):
     for given in call.inputs:
         call.pin_all(given.axes, reason)
     return None
+
+
+def output_shape(layer, shape):
+    """The shape that a layer makes of one, also where it does not say so itself."""
+    try:
+        return tuple(layer.compute_output_shape(shape))
+    except NotImplementedError:
+        given = keras.KerasTensor(shape, layer.compute_dtype)
+        return tuple(layer.compute_output_spec(given).shape)
 
 
 def has_channels(channels):

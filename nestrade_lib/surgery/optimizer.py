@@ -31,12 +31,16 @@ def transplant(optimizer, variables, sources, slices):
     new = type(optimizer).from_config(optimizer.get_config())
     references = _build(new, variables) if optimizer.built else {}
     for before, after in zip(_levels(optimizer), _levels(new)):
-        slots = _by_name(_own_variables(before))
+        given, made = _own_variables(before), _own_variables(after)
+        slots = _by_name(given)
         averages = {}
-        for slot in _own_variables(after):
+        for place, slot in enumerate(made):
             reference = references.get(id(slot))
             source = sources.get(id(reference))
             if source is None:
+                # Such as Nadam's product, whose name Keras numbers anew.
+                if slot.name not in slots and len(given) == len(made):
+                    slots[slot.name] = [given[place]]
                 found = _find(slots, slot.name, optimizer)
                 _require_shape(found, slot.shape, optimizer)
                 slot.assign(value(found))

@@ -31,7 +31,7 @@ def cut(network, keep, graph=None):
             f"This cut leaves no channel in {', '.join(map(repr, empty))}: each layer "
             "needs one at least."
         )
-    config = without_built_shapes(network.get_config())
+    config = network.get_config()
     for path, edit in graph._record.edits.items():
         *parents, key = path
         place = config
@@ -40,7 +40,10 @@ def cut(network, keep, graph=None):
         place[key] = edit(slices.kept, place[key])
     known = {kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)}
     with strategy_scope(network), keras.saving.custom_object_scope(known):
-        smaller = type(network).from_config(config)
+        description = keras.saving.serialize_keras_object(network)
+        description = without_built_shapes({**description, "config": config})
+        # Not read from a file: a kept Lambda's code is the network's own.
+        smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
         pairs = list(paired_variables(network, smaller))
         new = slices.carry(values(old for old, _ in pairs))
         for old, variable in pairs:
