@@ -24,6 +24,13 @@ _HOME = {
     "create_nestrade_model": "models",
     "count_costs": "costs",
     "CostTable": "costs",
+    "trace": "dependency",
+    "ChannelGraph": "dependency",
+    "UnsupportedLayer": "dependency",
+    "register_rule": "dependency",
+    "restructure": "surgery",
+    "verify": "surgery",
+    "RefusedCut": "surgery",
     "register_macs": "uses",
     "variable_uses": "uses",
 }

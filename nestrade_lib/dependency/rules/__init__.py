@@ -1,0 +1,13 @@
+"""One small rule a layer type, a module a family."""
+
+from nestrade_lib.dependency.rules import (  # noqa: F401  (importing registers them)
+    activation,
+    attention,
+    convolution,
+    dense,
+    merge,
+    normalization,
+    recurrent,
+    reduction,
+    shape,
+)

@@ -1,0 +1,152 @@
+"""Layers that work on each element alone."""
+
+import keras
+import numpy as np
+from keras import activations, layers
+
+from nestrade_lib.dependency.registry import is_elementwise, rule
+
+_ELEMENTWISE = """celu elu exponential gelu hard_shrink hard_sigmoid hard_silu
+hard_swish hard_tanh leaky_relu linear log_sigmoid mish relu relu6 selu sigmoid silu
+soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus swish tanh
+tanh_shrink threshold""".split()
+_KNOWN = {getattr(activations, name, None) for name in _ELEMENTWISE} - {None}
+_MIXING = {
+    getattr(activations, name, None) for name in ("softmax", "log_softmax", "sparsemax")
+} - {None}
+
+
+def apply_activation(call, axes, function):
+    """Axes after an activation function (or layer) given to another layer."""
+    if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
+        return elementwise(axes, function)
+    if function in _MIXING:
+        call.pin(axes[-1], "normalizes over them (softmax)")
+        return axes
+    if function is None or function in _KNOWN or is_elementwise(function):
+        return elementwise(axes, function)
+    name = getattr(function, "__name__", repr(function))
+    call.refuse(
+        f"its activation {name!r} is not known to work on each element alone (if it "
+        f"does, register it: register_rule({name}))"
+    )
+
+
+def elementwise(axes, function):
+    """Axes after a function of each element: it moves the resting values."""
+    if function in (None, activations.linear):
+        return tuple(axes)
+    return tuple(
+        axis and axis.resting(_at_constants(function, axis.rest)) for axis in axes
+    )
+
+
+def _at_constants(function, rest):
+    values, where = np.unique(rest, return_inverse=True)
+    found = [_at(function, value) for value in values]
+    return np.array(found, float)[where]
+
+
+def _at(function, value):
+    if np.isnan(value):
+        return value
+    return float(keras.ops.convert_to_numpy(function(keras.ops.full((1,), value)))[0])
+
+
+@rule(layers.Activation)
+def activation(call):
+    return apply_activation(call, call.inputs[0].axes, call.layer.activation)
+
+
+@rule(layers.ReLU, layers.LeakyReLU, layers.ELU)
+def activation_layer(call):
+    return elementwise(call.inputs[0].axes, call.layer)
+
+
+@rule(layers.PReLU)
+def prelu(call):
+    axes = call.inputs[0].axes
+    shape = call.layer.alpha.shape
+    slopes = {
+        number: axis
+        for number, axis in enumerate(axes[1:])
+        if shape[number] > 1 or axis is None
+    }
+    call.carries(call.layer.alpha, slopes)
+    return tuple(axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes)
+
+
+@rule(layers.Softmax)
+def softmax(call):
+    axes = call.inputs[0].axes
+    normalized = call.layer.axis
+    for number in [normalized] if isinstance(normalized, int) else normalized:
+        call.pin(axes[number], "normalizes over them (softmax)")
+    return tuple(axis and axis.resting(np.nan) for axis in axes)
+
+
+@rule(layers.Identity, layers.ActivityRegularization, layers.InputLayer)
+def identity(call):
+    return call.inputs[0].axes
+
+
+@rule(
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.AlphaDropout,
+    "keras.src.applications.convnext.StochasticDepth",
+)
+def noise(call):
+    """A random factor leaves zero as it is, and any other constant not constant."""
+    axes = call.inputs[0].axes
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
+    )
+
+
+@rule(layers.Rescaling)
+def rescaling(call):
+    axes = call.inputs[0].axes
+    scale, offset = np.ravel(call.layer.scale), np.ravel(call.layer.offset)
+    if scale.size > 1 or offset.size > 1:
+        call.pin(axes[-1], "scales each of them by a constant of its own")
+        return axes
+    return tuple(axis and axis.resting(axis.rest * scale + offset) for axis in axes)
+
+
+@rule(
+    *(
+        f"keras.src.ops.nn.{name}"
+        for name in """Relu Relu6 Sigmoid Softplus Softsign Silu Gelu LeakyRelu Elu Selu
+        Celu HardSigmoid HardSilu HardTanh LogSigmoid TanhShrink HardShrink SoftShrink
+        Squareplus SparsePlus Threshold""".split()
+    ),
+    *(
+        f"keras.src.ops.numpy.{name}"
+        for name in """Abs Absolute Negative Square Sqrt Exp Expm1 Log1p Tanh Sin Cos
+        Sinh Arctan Arcsinh Sign Clip""".split()
+    ),
+    "keras.src.ops.math.Rsqrt",
+    "keras.src.ops.math.Erf",
+)
+def elementwise_operation(call):
+    """The operation is called again on the constants, with the arguments it had."""
+    rest = lambda value: call.layer(value, *call.args[1:], **call.kwargs)  # noqa: E731
+    return elementwise(call.inputs[0].axes, rest)
+
+
+@rule("keras.src.ops.core.Cast", "keras.src.ops.core.StopGradient")
+def cast(call):
+    return call.inputs[0].axes
+
+
+@rule("keras.src.ops.nn.Softmax", "keras.src.ops.nn.LogSoftmax")
+def softmax_operation(call):
+    axes = call.inputs[0].axes
+    normalized = call.layer.axis
+    call.pin(axes[-1 if normalized is None else normalized], "normalizes over them")
+    return tuple(axis and axis.resting(np.nan) for axis in axes)

@@ -1,0 +1,109 @@
+"""Convolutions: ordinary, grouped, transposed, depthwise, separable."""
+
+import numpy as np
+from keras import layers
+
+from nestrade_lib.dependency.labels import Axis
+from nestrade_lib.dependency.registry import rule
+from nestrade_lib.dependency.rules.activation import apply_activation
+
+
+def split_channels(call, channels):
+    """The channel axis of an image tensor; labelled places are never cut."""
+    number = 1 if call.layer.data_format == "channels_first" else len(channels.axes) - 1
+    for place, axis in enumerate(channels.axes):
+        if place != number:
+            call.pin(axis, "moves over them")
+    return number, channels.axes[number]
+
+
+def image(rank, number, axis):
+    """The axes of an image tensor with channels at one place."""
+    return tuple(axis if place == number else None for place in range(rank))
+
+
+def sees_no_border(layer):
+    """Whether every output reads only real inputs, so that a constant stays one."""
+    return layer.padding == "valid" or set(layer.kernel_size) == {1}
+
+
+@rule(layers.Conv1D, layers.Conv2D, layers.Conv3D)
+def convolution(call):
+    layer = call.layer
+    number, channels = split_channels(call, call.inputs[0])
+    filters = call.fresh(layer.filters)
+    if layer.groups == 1:
+        bias = layer.bias if sees_no_border(layer) else None
+        call.consumes(layer.kernel, -2, channels, bias)
+    elif channels is not None and filters is not None:
+        _whole_groups(call, channels, filters)
+    else:
+        call.pin(channels, "reads them in groups beside channels never cut")
+        call.pin(filters, "makes them in groups from channels never cut")
+    call.produces(layer.kernel, {-1: filters})
+    if layer.use_bias:
+        call.produces(layer.bias, {0: filters})
+    call.resize("filters", filters)
+    axes = image(len(call.inputs[0].axes), number, filters)
+    return apply_activation(call, axes, layer.activation)
+
+
+def _whole_groups(call, channels, filters):
+    """Each group's inputs and outputs become one channel, cut together."""
+    groups = call.layer.groups
+    read = np.arange(len(channels)).reshape(groups, -1)
+    made = np.arange(len(filters)).reshape(groups, -1)
+    first = made[:, 0]
+    for column in read.T:
+        call.merge(channels.take(column), filters.take(first))
+    for column in made.T[1:]:
+        call.merge(filters.take(column), filters.take(first))
+    call.resize("groups", filters.take(first))
+
+
+@rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+def transposed_convolution(call):
+    layer = call.layer
+    number, channels = split_channels(call, call.inputs[0])
+    filters = call.fresh(layer.filters)
+    call.consumes(layer.kernel, -1, channels)
+    call.produces(layer.kernel, {-2: filters})
+    if layer.use_bias:
+        call.produces(layer.bias, {0: filters})
+    call.resize("filters", filters)
+    axes = image(len(call.inputs[0].axes), number, filters)
+    return apply_activation(call, axes, layer.activation)
+
+
+@rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+def depthwise_convolution(call):
+    """Every input channel makes ``depth_multiplier`` outputs, cut with it."""
+    layer = call.layer
+    number, channels = split_channels(call, call.inputs[0])
+    call.produces(layer.kernel, {-2: channels})
+    made = channels and _repeat(channels, layer.depth_multiplier)
+    if layer.use_bias:
+        call.produces(layer.bias, {0: made})
+    axes = image(len(call.inputs[0].axes), number, made)
+    return apply_activation(call, axes, layer.activation)
+
+
+def _repeat(axis, times):
+    labels = np.repeat(axis.labels, times)
+    return Axis(labels, np.zeros(len(labels)))
+
+
+@rule(layers.SeparableConv1D, layers.SeparableConv2D)
+def separable_convolution(call):
+    layer = call.layer
+    number, channels = split_channels(call, call.inputs[0])
+    filters = call.fresh(layer.filters)
+    call.consumes(layer.depthwise_kernel, -2, channels)
+    between = channels and _repeat(channels, layer.depth_multiplier)
+    call.consumes(layer.pointwise_kernel, -2, between)
+    call.produces(layer.pointwise_kernel, {-1: filters})
+    if layer.use_bias:
+        call.produces(layer.bias, {0: filters})
+    call.resize("filters", filters)
+    axes = image(len(call.inputs[0].axes), number, filters)
+    return apply_activation(call, axes, layer.activation)

@@ -1,0 +1,108 @@
+"""Layers that are one matrix product: Dense, EinsumDense, Embedding."""
+
+import re
+
+from keras import layers
+
+from nestrade_lib.dependency.registry import rule
+from nestrade_lib.dependency.rules.activation import apply_activation
+
+
+def affected(call, axes, bias):
+    """Axes that are not summed over: an added bias does not leave them constant."""
+    if bias is None:
+        return tuple(axis and axis.resting(_zero_or_unknown(axis)) for axis in axes)
+    return tuple(axis and axis.resting(float("nan")) for axis in axes)
+
+
+def _zero_or_unknown(axis):
+    return [0.0 if value == 0 else float("nan") for value in axis.rest]
+
+
+@rule(layers.Dense)
+def dense(call):
+    layer = call.layer
+    *others, features = call.inputs[0].axes
+    units = call.fresh(layer.units)
+    call.consumes(layer.kernel, 0, features, layer.bias)
+    call.produces(layer.kernel, {1: units})
+    if layer.use_bias:
+        call.produces(layer.bias, {0: units})
+    call.resize("units", units)
+    axes = (*affected(call, others, layer.bias), units)
+    return apply_activation(call, axes, layer.activation)
+
+
+@rule(layers.EinsumDense)
+def einsum_dense(call):
+    layer = call.layer
+    read, kernel, made = _equation(layer.equation, len(call.inputs[0].shape))
+    axes = dict(zip(read, call.inputs[0].axes))
+    made_axes = {}
+    for number, letter in enumerate(kernel):
+        if letter not in made:
+            call.consumes(layer.kernel, number, axes[letter])
+        elif letter in read:
+            call.carries(layer.kernel, {number: axes[letter]})
+        else:
+            made_axes[letter] = call.fresh(layer.kernel.shape[number])
+            call.produces(layer.kernel, {number: made_axes[letter]})
+    kept = affected(call, [axes.get(letter) for letter in made], layer.bias)
+    out = tuple(made_axes.get(letter, axis) for letter, axis in zip(made, kept))
+    if layer.bias is not None:
+        # The bias has the letters of bias_axes, in the order of the output.
+        letters = [letter for letter in made if letter in layer.bias_axes]
+        # An output axis before the first of them is broadcast in the bias.
+        tail = made[made.index(letters[0]) :]
+        call.produces(
+            layer.bias,
+            {
+                number: out[made.index(letter)]
+                for number, letter in enumerate(tail)
+                if letter in layer.bias_axes
+            },
+        )
+    given = call.config["output_shape"]
+    given = list(given) if isinstance(given, (list, tuple)) else [given]
+
+    def output_shape(kept):
+        sized = zip(given, out[len(out) - len(given) :])
+        return [size if size is None or axis is None else kept(axis) for size, axis in sized]
+
+    call.rewrite("output_shape", output_shape)
+    return apply_activation(call, out, layer.activation)
+
+
+def _equation(equation, rank):
+    """The letters of input, kernel and output, an ellipsis spelled out."""
+    read, kernel, made = re.split(",|->", equation.replace(" ", ""))
+    spare = "".join(c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation)
+    spare = spare[: rank - len(read.replace("...", ""))]
+    return read.replace("...", spare), kernel, made.replace("...", spare)
+
+
+@rule(layers.Embedding)
+def embedding(call):
+    return _embed(call)
+
+
+@rule(layers.ReversibleEmbedding)
+def reversible_embedding(call):
+    layer = call.layer
+    reverse = call.kwargs.get("reverse", (list(call.args) + [False, False])[1])
+    if not reverse:
+        return _embed(call)
+    if layer.tie_weights:
+        call.consumes(layer.embeddings, 1, call.inputs[0].axes[-1])
+    else:
+        call.consumes(layer.reverse_embeddings, 0, call.inputs[0].axes[-1])
+    return (*affected(call, call.inputs[0].axes[:-1], None), None)
+
+
+def _embed(call):
+    layer = call.layer
+    call.pin_all(call.inputs[0].axes, "looks them up")
+    features = call.fresh(layer.output_dim)
+    call.produces(layer.embeddings, {1: features})
+    call.resize("output_dim", features)
+    return (*(None for _ in call.inputs[0].axes), features)

@@ -1,0 +1,205 @@
+"""Layers of several inputs: sums, products, concatenation, and their opposites."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from nestrade_lib.dependency.labels import Channels, join
+from nestrade_lib.dependency.registry import rule
+
+
+def combine(call, operands, function, absorbing):
+    """Axes of an elementwise function of several tensors, broadcast to one shape.
+
+    ``absorbing`` says that a zero in one operand makes the result zero.
+    """
+    rank = max(len(tensor.shape) for tensor in operands)
+    result = []
+    for number in range(-rank, 0):
+        present = [t for t in operands if len(t.shape) >= -number]
+        wide = [t for t in present if t.shape[number] != 1] or present
+        axes = [tensor.axes[number] for tensor in wide]
+        if not axes or all(axis is None for axis in axes):
+            result.append(None)
+            continue
+        merged = axes[0]
+        for axis in axes[1:]:
+            merged = call.merge(merged, axis)
+        if merged is None or any(axis is None for axis in axes):
+            result.append(None)
+            continue
+        rests = [axis.rest for axis in axes]
+        if len(wide) < len(operands):  # the others are not constant along this axis
+            zero = absorbing & np.any([rest == 0 for rest in rests], axis=0)
+            rest = np.where(zero, 0.0, np.nan)
+        else:
+            rest = rests[0]
+            for other in rests[1:]:
+                rest = _at(function, rest, other, absorbing)
+        result.append(merged.resting(rest))
+    return tuple(result)
+
+
+def _at(function, one, other, absorbing):
+    value = function(one, other)
+    return np.where(absorbing & ((one == 0) | (other == 0)), 0.0, value)
+
+
+_MERGES = {
+    layers.Add: (np.add, False),
+    layers.Subtract: (np.subtract, False),
+    layers.Multiply: (np.multiply, True),
+    layers.Maximum: (np.maximum, False),
+    layers.Minimum: (np.minimum, False),
+}
+
+
+@rule(*_MERGES)
+def merge_layer(call):
+    return combine(call, call.inputs, *_MERGES[type(call.layer)])
+
+
+@rule(layers.Average)
+def average(call):
+    axes = combine(call, call.inputs, np.add, False)
+    count = len(call.inputs)
+    return tuple(axis and axis.resting(axis.rest / count) for axis in axes)
+
+
+_OPERATIONS = {
+    "Add": (np.add, False),
+    "Subtract": (np.subtract, False),
+    "Multiply": (np.multiply, True),
+    "Maximum": (np.maximum, False),
+    "Minimum": (np.minimum, False),
+    "TrueDivide": (np.true_divide, False),
+    "Divide": (np.true_divide, False),
+}
+
+
+@rule(*(f"keras.src.ops.numpy.{name}" for name in _OPERATIONS))
+def binary_operation(call):
+    """As the layers of that name; an operand may also be a number."""
+    function, absorbing = _OPERATIONS[type(call.layer).__name__]
+    operands = list(call.args) + list(call.kwargs.values())
+    constants = [value for value in operands if not isinstance(value, Channels)]
+    if not constants:
+        return combine(call, operands, function, absorbing)
+    if np.ndim(constants[0]):
+        call.refuse("it combines channels with an array of constants")
+    first = isinstance(operands[0], Channels)
+    number = constants[0]
+    with np.errstate(all="ignore"):
+        return tuple(
+            axis
+            and axis.resting(
+                function(axis.rest, number) if first else function(number, axis.rest)
+            )
+            for axis in call.inputs[0].axes
+        )
+
+
+@rule(layers.Concatenate, "keras.src.ops.numpy.Concatenate")
+def concatenate(call):
+    tensors = call.inputs
+    rank = len(tensors[0].shape)
+    number = call.layer.axis % rank
+    axes = []
+    for place in range(rank):
+        along = [tensor.axes[place] for tensor in tensors]
+        if place == number:
+            lengths = [tensor.shape[place] for tensor in tensors]
+            if None in lengths:
+                call.pin_all(along, "joins them to an unknown number of others")
+            axes.append(join(along, lengths))
+            continue
+        merged = along[0]
+        for axis in along[1:]:
+            merged = call.merge(merged, axis)
+        same = merged is not None and all(
+            np.array_equal(axis.rest, merged.rest) for axis in along
+        )
+        axes.append(merged and (merged if same else merged.resting(np.nan)))
+    return tuple(axes)
+
+
+@rule("keras.src.ops.numpy.Split")
+def split(call):
+    tensor, where = call.inputs[0], call.layer.indices_or_sections
+    number = call.layer.axis % len(tensor.shape)
+    axis = tensor.axes[number]
+    if isinstance(where, int):
+        if tensor.shape[number] is None:
+            return [tensor.axes] * where
+        step = tensor.shape[number] // where
+        bounds = [step * part for part in range(1, where)]
+    else:
+        bounds = list(where)
+    if axis is None:
+        return [tensor.axes] * (len(bounds) + 1)
+    parts = [axis.take(part) for part in np.split(np.arange(len(axis)), bounds)]
+
+    def kept_bounds(kept):
+        return [sum(kept(part) for part in parts[: n + 1]) for n in range(len(bounds))]
+
+    call.rewrite("indices_or_sections", kept_bounds)
+    return [tensor.axes[:number] + (part,) + tensor.axes[number + 1 :] for part in parts]
+
+
+@rule("keras.src.ops.numpy.GetItem")
+def get_item(call):
+    """A slice keeps its labels; its bounds are rewritten to what is kept of them."""
+    tensor, key = call.args[0], call.args[1]
+    keys = list(key) if isinstance(key, (list, tuple)) else [key]
+    keys = [keras.saving.deserialize_keras_object(part) for part in keys]
+    if any(part is None or not isinstance(part, (int, slice, type(...))) for part in keys):
+        call.refuse("it indexes with something other than numbers and slices")
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        missing = len(tensor.shape) - len(keys) + 1
+        keys[at : at + 1] = [slice(None)] * missing
+    keys += [slice(None)] * (len(tensor.shape) - len(keys))
+    axes, cuts = [], {}
+    for number, (part, axis) in enumerate(zip(keys, tensor.axes)):
+        if isinstance(part, int):
+            call.pin(axis, "picks one of them by number")
+        elif axis is None or part == slice(None):
+            axes.append(axis)
+        elif part.step not in (None, 1):
+            call.pin(axis, "takes every n-th of them")
+            axes.append(None)
+        else:
+            start, stop, _ = part.indices(len(axis))
+            positions = np.arange(len(axis))
+            cuts[number] = (axis.take(positions[:start]), axis.take(positions[start:stop]))
+            axes.append(cuts[number][1])
+
+    def kept_slices(kept, arguments):
+        new = list(keys)
+        for number, (before, inside) in cuts.items():
+            start = kept(before)
+            new[number] = slice(start, start + kept(inside))
+        return (arguments[0], keras.saving.serialize_keras_object(tuple(new)))
+
+    if cuts:
+        call.rewrite_arguments(kept_slices)
+    return tuple(axes)
+
+
+@rule(layers.Dot)
+def dot(call):
+    """The two axes that are summed over become the same channels."""
+    one, other = call.inputs
+    numbers = call.layer.axes
+    numbers = [numbers, numbers] if isinstance(numbers, int) else list(numbers)
+    left, right = one.axes[numbers[0]], other.axes[numbers[1]]
+    call.merge(left, right)
+    call.absorbs(left)
+    call.absorbs(right)
+    rest = [
+        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan))
+        for tensor, number in zip((one, other), numbers)
+        for place, axis in enumerate(tensor.axes)
+        if place not in (0, number % len(tensor.axes))
+    ]
+    return (None, *rest) if rest else (None, None)

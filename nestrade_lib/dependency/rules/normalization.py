@@ -1,0 +1,109 @@
+"""Normalizations: per channel, per group of channels, over all channels."""
+
+import numpy as np
+from keras import layers
+
+from nestrade_lib.dependency.registry import rule
+
+
+@rule(layers.BatchNormalization)
+def batch_normalization(call):
+    """A channel's scale and offset are among the slices that produce it."""
+    layer = call.layer
+    number = layer.axis % len(call.inputs[0].axes)
+    axes = list(call.inputs[0].axes)
+    channels = axes[number]
+    for place, axis in enumerate(axes):
+        if place != number:
+            call.pin(axis, "normalizes over them")
+    call.remembers(layer.moving_mean, {0: channels})
+    call.carries(layer.moving_variance, {0: channels})
+    if layer.center:
+        call.produces(layer.beta, {0: channels})
+    if layer.scale:
+        call.produces(layer.gamma, {0: channels})
+    if channels is not None:
+        rest = 0.0 if layer.scale else np.where(channels.rest == 0, 0.0, np.nan)
+        axes[number] = channels.resting(rest)
+    return tuple(axes)
+
+
+@rule(layers.GroupNormalization)
+def group_normalization(call):
+    """The channels that share a mean are one channel, cut together."""
+    layer = call.layer
+    number = layer.axis % len(call.inputs[0].axes)
+    axes = list(call.inputs[0].axes)
+    channels = axes[number]
+    for place, axis in enumerate(axes):
+        if place != number:
+            call.pin(axis, "normalizes over them")
+    if layer.scale:
+        call.produces(layer.gamma, {0: channels})
+    if layer.center:
+        call.produces(layer.beta, {0: channels})
+    if channels is not None:
+        groups = len(channels) if layer.groups == -1 else layer.groups
+        members = np.arange(len(channels)).reshape(groups, -1)
+        for column in members.T[1:]:
+            call.merge(channels.take(column), channels.take(members[:, 0]))
+        call.resize("groups", channels.take(members[:, 0]))
+        # Within a group the constants that are left have a mean of their own.
+        rest = 0.0 if layer.scale else np.where(channels.rest == 0, 0.0, np.nan)
+        axes[number] = channels.resting(rest)
+    return tuple(axes)
+
+
+@rule(layers.LayerNormalization)
+def layer_normalization(call):
+    axes = call.inputs[0].axes
+    for number in _as_list(call.layer.axis):
+        call.pin(axes[number], "takes a mean over them, which a cut would move")
+    return tuple(axis and axis.resting(np.nan) for axis in axes)
+
+
+@rule(layers.RMSNormalization)
+def rms_normalization(call):
+    """The mean of squares of D' channels among D is exactly compensable.
+
+    With the others zero, sqrt(D/D') on the scale and eps D/D' give the same output.
+    """
+    layer = call.layer
+    axes = list(call.inputs[0].axes)
+    numbers = [number % len(axes) for number in _as_list(layer.axis)]
+    if len(numbers) > 1:
+        call.pin_all([axes[number] for number in numbers], "normalizes over several axes")
+        return tuple(axes)
+    channels = axes[numbers[0]]
+    call.absorbs(channels)
+    call.produces(layer.scale, {0: channels})
+    if channels is not None:
+        whole, epsilon = len(channels), layer.epsilon
+        call.rewrite("epsilon", lambda kept: epsilon * whole / kept(channels))
+        call.scales(layer.scale, lambda kept: np.sqrt(whole / kept(channels)))
+        axes[numbers[0]] = channels.resting(0.0)
+    return tuple(
+        axis and (axis if place in numbers else axis.resting(np.nan))
+        for place, axis in enumerate(axes)
+    )
+
+
+def _as_list(axis):
+    return [axis] if isinstance(axis, int) else list(axis)
+
+
+@rule(layers.UnitNormalization)
+def unit_normalization(call):
+    """Zeros add nothing to the norm, so it may be taken over fewer channels."""
+    axes = call.inputs[0].axes
+    for number in _as_list(call.layer.axis):
+        call.absorbs(axes[number])
+    return tuple(axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes)
+
+
+@rule("keras.src.applications.convnext.LayerScale")
+def layer_scale(call):
+    *others, channels = call.inputs[0].axes
+    call.produces(call.layer.gamma, {0: channels})
+    call.resize("projection_dim", channels)
+    return (*others, channels and channels.resting(0.0))

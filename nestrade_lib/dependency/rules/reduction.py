@@ -1,0 +1,80 @@
+"""Layers that take a mean, a maximum or a sum over axes, and those that resample."""
+
+import numpy as np
+from keras import layers
+
+from nestrade_lib.dependency.registry import rule
+from nestrade_lib.dependency.rules.convolution import image, split_channels
+
+
+@rule(
+    *(
+        getattr(layers, f"{kind}{size}D")
+        for kind in (
+            "MaxPooling AveragePooling AdaptiveAveragePooling AdaptiveMaxPooling "
+            "UpSampling Cropping"
+        ).split()
+        for size in (1, 2, 3)
+        if hasattr(layers, f"{kind}{size}D")
+    ),
+)
+def pooling(call):
+    """A constant stays itself: padding is left out of means and maxima."""
+    return _channels_only(call)
+
+
+def _channels_only(call):
+    number, channels = _split(call)
+    return image(len(call.inputs[0].axes), number, channels)
+
+
+def _split(call):
+    if hasattr(call.layer, "data_format"):
+        return split_channels(call, call.inputs[0])
+    *places, channels = call.inputs[0].axes
+    call.pin_all(places, "moves over them")
+    return len(places), channels
+
+
+@rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
+def zero_padding(call):
+    axes = _channels_only(call)
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan)) for axis in axes
+    )
+
+
+@rule(
+    *(
+        getattr(layers, f"Global{kind}Pooling{size}D")
+        for kind in ("Average", "Max")
+        for size in (1, 2, 3)
+    )
+)
+def global_pooling(call):
+    number, channels = split_channels(call, call.inputs[0])
+    if call.layer.keepdims:
+        return image(len(call.inputs[0].axes), number, channels)
+    return (call.inputs[0].axes[0], channels)
+
+
+@rule(*(f"keras.src.ops.numpy.{name}" for name in ("Mean", "Sum", "Max", "Min")))
+def reduction(call):
+    layer, tensor = call.layer, call.inputs[0]
+    rank = len(tensor.axes)
+    given = layer.axis
+    numbers = range(rank) if given is None else np.atleast_1d(given) % rank
+    axes = []
+    for place, axis in enumerate(tensor.axes):
+        if place not in numbers:
+            sums = type(layer).__name__ == "Sum"
+            unknown = sums & (axis.rest != 0) if axis else False
+            axes.append(axis and axis.resting(np.where(unknown, np.nan, axis.rest)))
+            continue
+        if type(layer).__name__ == "Sum":
+            call.absorbs(axis)
+        else:
+            call.pin(axis, "takes a mean or an extreme over them")
+        if layer.keepdims:
+            axes.append(None)
+    return tuple(axes)

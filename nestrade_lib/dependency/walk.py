@@ -1,0 +1,210 @@
+"""The walk through a network's configuration, calling one rule a layer call.
+
+The configuration is the public description of the graph, and the smaller
+network is built from it: every edit that a rule asks for has its place there.
+"""
+
+import keras
+from keras.src.models import Functional
+
+from nestrade_lib.dependency.call import Call, Record, UnsupportedLayer
+from nestrade_lib.dependency.labels import Channels
+from nestrade_lib.dependency.registry import find_rule
+
+
+class Walk:
+    """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
+
+    def __init__(self, keep):
+        self.record = Record()
+        self.keep = {getattr(item, "name", item) for item in keep}
+        self.met = set()
+
+    def network(self, network):
+        """The axes of a whole network's outputs; its inputs have no channels."""
+        graph = isinstance(network, (Functional, keras.Sequential))
+        try:
+            config = network.get_config() if graph else {}
+        except NotImplementedError as error:
+            raise UnsupportedLayer(
+                f"A layer of {network.name!r} has no complete get_config, from which the "
+                f"smaller network would be built. {error}"
+            ) from error
+        inputs = [
+            Channels(tuple(tensor.shape), (None,) * len(tensor.shape))
+            for tensor in keras.tree.flatten(network.inputs if graph else [])
+        ]
+        return self.apply(network, config, (), inputs, {}) or []
+
+    def apply(self, layer, config, path, args, kwargs, node=None):
+        """The axes of a layer's outputs, from its arguments."""
+        call = Call(self, layer, config, path, args, kwargs, node)
+        self.record.classes.add(type(layer))
+        self.met.add(layer.name)
+        if layer.name in self.keep:
+            return untouched(call, "is kept (keep=)")
+        if isinstance(layer, keras.Model):
+            return self._network(call)
+        require_plain_weights(call)
+        rule = find_rule(layer)
+        if rule is None:
+            if is_builtin(layer) and not any(map(has_channels, call.inputs)):
+                return None
+            call.refuse("no rule says how channels pass through it")
+        outputs = rule(call)
+        if outputs is None:
+            return None
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        if is_frozen(layer):
+            for axes in [given.axes for given in call.inputs] + outputs:
+                call.pin_all(axes, "is frozen (trainable=False)")
+        self.record.activations.append((layer.name, outputs))
+        return outputs
+
+    def _network(self, call):
+        network = call.layer
+        if isinstance(network, keras.Sequential):
+            if type(network).call is keras.Sequential.call:
+                return self._chain(call)
+        elif isinstance(network, Functional):
+            if type(network).call is Functional.call:
+                return self._graph(call)
+        call.refuse(
+            "a subclassed model hides its graph (build it with the functional API)"
+        )
+
+    def _chain(self, call):
+        items = call.config["layers"]
+        channels = call.inputs[0]
+        first = len(items) - len(call.layer.layers)
+        if first:  # the InputLayer, which Sequential does not list
+            resize_input(call, 0, channels)
+        for index, layer in enumerate(call.layer.layers, start=first):
+            path = call.path + ("layers", index, "config")
+            outputs = self.apply(layer, items[index]["config"], path, [channels], {})
+            shape = output_shape(layer, channels.shape)
+            axes = outputs[0] if outputs else (None,) * len(shape)
+            channels = Channels(shape, axes)
+        return [channels.axes]
+
+    def _graph(self, call):
+        layers = {layer.name: layer for layer in call.layer.operations}
+        items = call.config["layers"]
+        inputs = references(call.config["input_layers"])
+        index_of = {item["name"]: index for index, item in enumerate(items)}
+        known = {}
+        for (name, node, _), given in zip(inputs, call.inputs):
+            known[name, node] = [given.axes]
+            resize_input(call, index_of[name], given)
+        waiting = [
+            (index, number)
+            for index, item in enumerate(items)
+            for number in range(len(item["inbound_nodes"]))
+        ]
+        while waiting:
+            later = []
+            for index, number in waiting:
+                item = items[index]
+                node = item["inbound_nodes"][number]
+                try:
+                    args, kwargs = revive((node["args"], node["kwargs"]), known)
+                except KeyError:  # an input of this call is still to come
+                    later.append((index, number))
+                    continue
+                place = call.path + ("layers", index)
+                known[item["name"], number] = self.apply(
+                    layers[item["name"]],
+                    item["config"],
+                    place + ("config",),
+                    args,
+                    kwargs,
+                    place + ("inbound_nodes", number),
+                )
+            if len(later) == len(waiting):
+                call.refuse("its graph has calls whose inputs never come")
+            waiting = later
+        return [
+            # A functional model's configuration counts its calls from one here.
+            output_of(known[name, node - isinstance(layers[name], Functional)], index)
+            for name, node, index in references(call.config["output_layers"])
+        ]
+
+
+def resize_input(call, index, channels):
+    """A nested network's input has the channels that are given to it."""
+    keys = ("layers", index, "config", "batch_shape")
+    if has_channels(channels):
+        call.rewrite(
+            keys,
+            lambda kept: tuple(
+                size if axis is None else kept(axis)
+                for size, axis in zip(channels.shape, channels.axes)
+            ),
+        )
+
+
+def references(structure):
+    """The ``[layer, call, output]`` references of a configuration, in tree order."""
+    if isinstance(structure, dict):
+        return [leaf for key in sorted(structure) for leaf in references(structure[key])]
+    if len(structure) == 3 and isinstance(structure[0], str):
+        return [tuple(structure)]
+    return [leaf for part in structure for leaf in references(part)]
+
+
+def revive(structure, known):
+    """Serialized call arguments with each tensor replaced by its ``Channels``."""
+    if isinstance(structure, dict):
+        if structure.get("class_name") != "__keras_tensor__":
+            return {key: revive(value, known) for key, value in structure.items()}
+        name, node, index = structure["config"]["keras_history"]
+        shape = tuple(structure["config"]["shape"])
+        axes = output_of(known[name, node], index)
+        return Channels(shape, axes or (None,) * len(shape))
+    if isinstance(structure, (list, tuple)):
+        return [revive(part, known) for part in structure]
+    return structure
+
+
+def output_of(outputs, index):
+    return None if outputs is None else outputs[index]
+
+
+def untouched(call, reason):
+    """The layer stays as it is: what enters and leaves it is never cut."""
+    for given in call.inputs:
+        call.pin_all(given.axes, reason)
+    return None
+
+
+def output_shape(layer, shape):
+    """The shape that a layer makes of one, also where it does not say so itself."""
+    try:
+        return tuple(layer.compute_output_shape(shape))
+    except NotImplementedError:
+        given = keras.KerasTensor(shape, layer.compute_dtype)
+        return tuple(layer.compute_output_spec(given).shape)
+
+
+def has_channels(channels):
+    return any(axis is not None for axis in channels.axes)
+
+
+def is_builtin(layer):
+    """Keras' own layers, except those that run the user's code."""
+    return type(layer).__module__.startswith("keras.") and not isinstance(
+        layer, (keras.layers.Lambda, keras.layers.Wrapper, keras.layers.RNN)
+    )
+
+
+def is_frozen(layer):
+    return isinstance(layer, keras.layers.Layer) and bool(
+        layer.weights and not layer.trainable
+    )
+
+
+def require_plain_weights(call):
+    if getattr(call.layer, "lora_enabled", False):
+        call.refuse("its LoRA factors are not followed")
+    if getattr(call.layer, "quantization_mode", None):
+        call.refuse("its weights are quantized")

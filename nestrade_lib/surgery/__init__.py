@@ -1,0 +1,80 @@
+"""A smaller network of the same function: cut out, and proven equal.
+
+``cut`` builds it (configuration, ``from_config``, sliced variables and optimizer
+slots), ``verify`` compares it with the original whose cut channels are zero, and
+``restructure`` does both and refuses where they differ.
+"""
+
+from nestrade_lib.dependency import trace
+from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
+from nestrade_lib.surgery.proof import tolerance, verify
+from nestrade_lib.surgery.rebuild import cut
+
+__all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "verify"]
+
+
+class RefusedCut(ValueError):
+    """A cut whose smaller network does not equal the original."""
+
+
+def restructure(network, keep, graph=None, probe=None):
+    """Cut channels out of a network and prove that its function is kept.
+
+    The smaller network is a plain Keras model. Its outputs equal those of
+    ``network`` with every slice that produces a cut channel (kernel column, bias,
+    gamma, beta) set to zero; so if they are zero already, nothing changes. A
+    compiled network's loss, metrics and optimizer (each slot sliced, iterations
+    and learning rate kept) are carried over. ``network`` itself is not touched.
+
+    Parameters
+    ----------
+    network : keras.Model
+        A built functional or sequential model.
+    keep : array of bool, shape (graph.count,)
+        Which channel groups stay.
+    graph : ChannelGraph, optional
+        The trace of ``network``, if it was made before.
+    probe : array or structure of arrays, optional
+        Inputs for the proof, a few samples; random ones by default.
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        If ``keep`` has another shape or type, or leaves a layer without channels.
+    UnsliceableOptimizer
+        If the optimizer has a slot that cannot be sliced with its variable.
+    RefusedCut
+        If the proof finds a difference above rounding (relative 1e-5 in float32).
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from nestrade_lib import restructure, trace
+    >>> network = keras.Sequential([
+    ...     keras.Input((4,)),
+    ...     keras.layers.Dense(6, activation="relu", name="hidden"),
+    ...     keras.layers.Dense(2),
+    ... ])
+    >>> graph = trace(network)
+    >>> smaller = restructure(network, np.arange(graph.count) < 3, graph)
+    >>> smaller.get_layer("hidden").units
+    3
+    """
+    graph = trace(network) if graph is None else graph
+    smaller = cut(network, keep, graph)
+    errors = verify(network, smaller, keep, probe, graph)
+    allowed = tolerance(network)
+    wrong = {name: error for name, error in errors.items() if not error <= allowed}
+    if wrong:
+        found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
+        raise RefusedCut(
+            f"The smaller {network.name!r} differs from the original with those channels "
+            f"at zero: {found} (relative; allowed {allowed:.0e}). The network is as it "
+            "was. A rule registered for one of its layers may be wrong, or a layer "
+            "behaves otherwise in each call: keep it with keep=[...]."
+        )
+    return smaller

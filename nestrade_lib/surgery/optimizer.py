@@ -1,0 +1,125 @@
+"""The optimizer of the smaller network, every slot sliced with its variable."""
+
+from nestrade_lib.surgery.slices import value
+
+
+class UnsliceableOptimizer(ValueError):
+    """An optimizer with a slot that is not of its variable's shape."""
+
+
+def transplant(optimizer, variables, sources, slices):
+    """A new optimizer on ``variables`` that goes on where the old one is.
+
+    Parameters
+    ----------
+    optimizer : keras.optimizers.Optimizer
+    variables : list of variable
+        What the new one trains.
+    sources : dict of int to variable
+        For the ``id`` of each of them, the variable that the old one trains.
+    slices : Slices
+        How slots are cut (``of``), and the averages of weights (``carry``).
+
+    Returns
+    -------
+    keras.optimizers.Optimizer
+
+    Raises
+    ------
+    UnsliceableOptimizer
+    """
+    new = type(optimizer).from_config(optimizer.get_config())
+    references = _build(new, variables) if optimizer.built else {}
+    for before, after in zip(_levels(optimizer), _levels(new)):
+        given, made = _own_variables(before), _own_variables(after)
+        slots = _by_name(given)
+        averages = {}
+        for place, slot in enumerate(made):
+            reference = references.get(id(slot))
+            source = sources.get(id(reference))
+            if source is None:
+                # Such as Nadam's product, whose name Keras numbers anew.
+                if slot.name not in slots and len(given) == len(made):
+                    slots[slot.name] = [given[place]]
+                found = _find(slots, slot.name, optimizer)
+                _require_shape(found, slot.shape, optimizer)
+                slot.assign(value(found))
+                continue
+            name = _prefix(source) + slot.name[len(_prefix(reference)) :]
+            found = _find(slots, name, optimizer)
+            _require_shape(found, source.shape, optimizer)
+            if name == f"{_prefix(source)}_average":
+                averages[source.path] = (slot, value(found))
+            else:
+                slot.assign(slices.of(source.path, value(found)))
+        # Averaged weights are weights: constants are folded and scaled in them too.
+        arrays = {path: array for path, (_, array) in averages.items()}
+        for path, array in slices.carry(arrays).items():
+            averages[path][0].assign(array)
+    return new
+
+
+def _build(optimizer, variables):
+    """Build it, recording which variable each of its slots was made for."""
+    references = {}
+    for level in _levels(optimizer):
+        _record(level, references)
+    optimizer.build(variables)
+    for level in _levels(optimizer):
+        del level.add_variable_from_reference
+    return references
+
+
+def _record(level, references):
+    make = level.add_variable_from_reference
+
+    def recorded(reference_variable, *args, **kwargs):
+        slot = make(reference_variable, *args, **kwargs)
+        references[id(slot)] = reference_variable
+        return slot
+
+    level.add_variable_from_reference = recorded
+
+
+def _levels(optimizer):
+    """An optimizer and those it wraps, outermost first."""
+    while optimizer is not None:
+        yield optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", None)
+
+
+def _own_variables(optimizer):
+    inner = getattr(optimizer, "inner_optimizer", None)
+    inside = {id(v) for v in inner.variables} if inner is not None else set()
+    return [v for v in optimizer.variables if id(v) not in inside]
+
+
+def _by_name(variables):
+    """Variables by name, those of one name in order."""
+    named = {}
+    for variable in variables:
+        named.setdefault(variable.name, []).append(variable)
+    return named
+
+
+def _find(slots, name, optimizer):
+    if not slots.get(name):
+        raise UnsliceableOptimizer(
+            f"{type(optimizer).__name__} has no slot {name!r}: it was built for other "
+            "variables than the network trains now. Compile the network again."
+        )
+    return slots[name].pop(0)
+
+
+def _require_shape(slot, shape, optimizer):
+    if tuple(slot.shape) != tuple(shape):
+        raise UnsliceableOptimizer(
+            f"{type(optimizer).__name__} keeps {slot.name!r} of shape "
+            f"{tuple(slot.shape)}, which is not its variable's shape, so it cannot be "
+            "cut with it. Compile the network with an optimizer whose slots have the "
+            "shapes of their variables (SGD, Adam, AdamW, RMSprop, Lion, ...)."
+        )
+
+
+def _prefix(variable):
+    return variable.path.replace("/", "_")

@@ -1,0 +1,201 @@
+"""The proof: outputs, gradients and the next step are those of the original.
+
+The original is evaluated with the slices that produce cut channels at zero,
+through Keras' stateless calls: neither network nor optimizer is changed.
+"""
+
+import keras
+import numpy as np
+
+from nestrade_lib.dependency import trace
+from nestrade_lib.surgery.differentiate import differentiate, full_precision, infer
+from nestrade_lib.surgery.optimizer import transplant
+from nestrade_lib.surgery.rebuild import paired_variables
+from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
+
+_ALLOWED = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
+
+
+def tolerance(network):
+    """The relative difference that rounding may make, by compute dtype."""
+    return max(_ALLOWED.get(layer.compute_dtype, 1e-5) for layer in network.layers)
+
+
+def verify(original, smaller, keep, probe=None, graph=None):
+    """The largest relative differences between a cut network and its original.
+
+    Parameters
+    ----------
+    original : keras.Model
+        Compared with the slices that produce cut channels at zero.
+    smaller : keras.Model
+        What :func:`nestrade_lib.surgery.cut` made of it.
+    keep : array of bool, shape (graph.count,)
+    probe : array or structure of arrays, optional
+        Inputs, a few samples; random ones by default.
+    graph : ChannelGraph, optional
+
+    Returns
+    -------
+    dict of str to float
+        ``outputs`` (inference); ``gradients`` of a random linear function of the
+        outputs, in training mode unless the network draws random numbers or
+        batch statistics amplify rounding;
+        ``step``, the optimizer's next step given the same gradients, where there
+        is one.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from nestrade_lib.surgery import cut, verify
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6),
+    ...                             keras.layers.Dense(2)])
+    >>> keep = np.arange(6) < 3
+    >>> errors = verify(network, cut(network, keep), keep)
+    >>> sorted(errors), max(errors.values()) < 1e-5
+    (['gradients', 'outputs'], True)
+    """
+    graph = trace(original) if graph is None else graph
+    slices = Slices(graph, keep)
+    pairs = list(paired_variables(original, smaller))
+    probe = random_inputs(original) if probe is None else probe
+    twin = {old.path: new.path for old, new in pairs}
+    large = {
+        path: slices.zeroed(path, array)
+        for path, array in values(old for old, _ in pairs).items()
+    }
+    small = values(new for _, new in pairs)
+    with full_precision():
+        errors = {
+            "outputs": max(
+                map(
+                    _difference,
+                    infer(original, large, probe),
+                    infer(smaller, small, probe),
+                ),
+                default=0.0,
+            )
+        }
+
+        def compare_gradients(training):
+            gradients = differentiate(original, large, probe, training)
+            found = differentiate(smaller, small, probe, training)
+            return gradients, _gradient_difference(
+                [slices.of(p, g) / slices.factor(p) for p, g in gradients.items()],
+                [found[twin[path]] for path in gradients],
+            )
+
+        gradients, error = compare_gradients(not draws_numbers(original))
+        if error > tolerance(original) and is_rounding(
+            error, original, large, probe, gradients
+        ):
+            gradients, error = compare_gradients(False)
+        errors["gradients"] = error
+        if original.compiled and original.optimizer.built:
+            whole = _step(
+                original,
+                slices.folded(large),
+                {p: slices.zeroed(p, g, EVERY_ROLE) for p, g in gradients.items()},
+            )
+            cut = _step(
+                smaller, small, {twin[p]: slices.of(p, g) for p, g in gradients.items()}
+            )
+            errors["step"] = max(
+                (
+                    _difference(slices.of(path, array), cut[twin[path]])
+                    for path, array in whole.items()
+                    # A rescaled weight takes its steps in another unit.
+                    if path not in slices.record.scales
+                ),
+                default=0.0,
+            )
+    return errors
+
+
+def draws_numbers(network):
+    """Whether training draws masks or noise, which differ between two widths."""
+    return any("seed_generator" in v.path for v in network.variables)
+
+
+def is_rounding(error, network, arrays, probe, gradients):
+    """Whether the last bit of each weight moves the gradients as much as that.
+
+    In a deep network on a small batch the batch statistics amplify it without bound;
+    the gradients are then compared in inference mode.
+    """
+    rng = np.random.default_rng(0)
+    nudged = {
+        path: (array * (1 + 1e-7 * rng.normal(size=array.shape))).astype(array.dtype)
+        for path, array in arrays.items()
+    }
+    moved = differentiate(network, nudged, probe, training=True)
+    own = _gradient_difference(list(gradients.values()), list(moved.values()))
+    return error <= 10 * own
+
+
+def _step(network, arrays, gradients):
+    """Weights after a step of a copy of the optimizer, on copies of the weights."""
+    originals = network.trainable_variables
+    copies = [
+        keras.Variable(arrays[v.path], name=v.path.replace("/", "_"), dtype=v.dtype)
+        for v in originals
+    ]
+    sources = {id(copy): v for copy, v in zip(copies, originals)}
+    optimizer = transplant(network.optimizer, copies, sources, Whole())
+    convert = keras.ops.convert_to_tensor
+    optimizer.apply([convert(gradients[v.path]) for v in originals], copies)
+    return {v.path: value(copy) for v, copy in zip(originals, copies)}
+
+
+def _difference(expected, found):
+    """The largest difference, relative to the largest value expected."""
+    if expected.shape != found.shape:
+        return np.inf
+    scale = np.abs(expected).max(initial=0) or np.abs(found).max(initial=0)
+    return float(np.abs(expected - found).max(initial=0) / scale) if scale else 0.0
+
+
+def _gradient_difference(expected, found):
+    """As ``_difference``, for all gradients; the vanishing ones count little.
+
+    A bias before a BatchNorm has a gradient of rounding errors alone: each is
+    measured against a tenth of the largest gradient at least.
+    """
+    largest = max((np.abs(g).max(initial=0) for g in expected), default=0)
+    worst = 0.0
+    for one, other in zip(expected, found):
+        if one.shape != other.shape:
+            return np.inf
+        scale = max(np.abs(one).max(initial=0), 0.1 * largest) or 1.0
+        worst = max(worst, float(np.abs(one - other).max(initial=0) / scale))
+    return worst
+
+
+def random_inputs(network, samples=4, unknown=16):
+    """Inputs of the network's shapes, standard normal, small numbers for integers.
+
+    Dimensions that the network leaves open get ``unknown`` positions.
+    """
+    rng = np.random.default_rng(0)
+    arrays = []
+    for tensor in keras.tree.flatten(network.inputs):
+        shape = (samples, *(unknown if n is None else n for n in tensor.shape[1:]))
+        if "string" in tensor.dtype:
+            raise ValueError(f"{network.name!r} reads text: give the proof a probe=.")
+        if "float" in tensor.dtype:
+            arrays.append(rng.normal(size=shape).astype("float32"))
+        else:
+            arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
+    if isinstance(network, keras.Sequential):
+        return arrays[0]
+    names = iter(arrays)
+    return _shaped_as(network.get_config()["input_layers"], names)
+
+
+def _shaped_as(structure, arrays):
+    """The arrays in the structure in which the network takes its inputs."""
+    if isinstance(structure, dict):
+        return {key: _shaped_as(structure[key], arrays) for key in sorted(structure)}
+    if len(structure) == 3 and isinstance(structure[0], str):
+        return next(arrays)
+    return [_shaped_as(part, arrays) for part in structure]

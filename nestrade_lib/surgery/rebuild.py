@@ -1,0 +1,120 @@
+"""The smaller network: configuration, ``from_config``, sliced variables."""
+
+import contextlib
+
+import keras
+
+from nestrade_lib.dependency import trace
+from nestrade_lib.surgery.optimizer import transplant
+from nestrade_lib.surgery.slices import Slices, values
+
+
+def cut(network, keep, graph=None):
+    """The smaller network, not yet verified: see :func:`nestrade_lib.restructure`.
+
+    Parameters and errors are those of ``restructure``, without the proof.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from nestrade_lib.surgery import cut
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6),
+    ...                             keras.layers.Dense(2)])
+    >>> cut(network, np.arange(6) < 3).count_params()
+    23
+    """
+    graph = trace(network) if graph is None else graph
+    slices = Slices(graph, keep)
+    empty = graph.emptied(keep)
+    if empty:
+        raise ValueError(
+            f"This cut leaves no channel in {', '.join(map(repr, empty))}: each layer "
+            "needs one at least."
+        )
+    config = network.get_config()
+    for path, edit in graph._record.edits.items():
+        *parents, key = path
+        place = config
+        for parent in parents:
+            place = place[parent]
+        place[key] = edit(slices.kept, place[key])
+    known = {kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)}
+    with strategy_scope(network), keras.saving.custom_object_scope(known):
+        description = keras.saving.serialize_keras_object(network)
+        description = without_built_shapes({**description, "config": config})
+        # Not read from a file: a kept Lambda's code is the network's own.
+        smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
+        pairs = list(paired_variables(network, smaller))
+        new = slices.carry(values(old for old, _ in pairs))
+        for old, variable in pairs:
+            variable.assign(new[old.path])
+        compile_like(network, smaller, pairs, slices)
+    return smaller
+
+
+def from_keras(kind):
+    """Keras finds its own classes; two of them may have one name (Add, Add)."""
+    return kind.__module__.startswith("keras.")
+
+
+def without_built_shapes(config):
+    """Build shapes are of the larger network: the calls in the graph build anew."""
+    if isinstance(config, dict):
+        return {
+            key: without_built_shapes(value)
+            for key, value in config.items()
+            if key not in ("build_config", "compile_config")
+        }
+    if isinstance(config, (list, tuple)):
+        return type(config)(without_built_shapes(part) for part in config)
+    return config
+
+
+def strategy_scope(network):
+    """The scope of TensorFlow's distribution strategy, where the network has one."""
+    strategy = getattr(network, "distribute_strategy", None)
+    return strategy.scope() if strategy is not None else contextlib.nullcontext()
+
+
+def paired_variables(old, new):
+    """Each variable of the original with its counterpart; flags are carried over."""
+    if isinstance(old, keras.Model):
+        new.trainable = old.trainable
+        for layer in old.layers:
+            yield from paired_variables(layer, new.get_layer(layer.name))
+        return
+    new.trainable = old.trainable
+    if isinstance(old, keras.layers.Wrapper) and isinstance(old.layer, keras.Model):
+        yield from paired_variables(old.layer, new.layer)
+        return
+    if len(old.variables) != len(new.variables):
+        raise ValueError(
+            f"Layer {old.name!r} has {len(old.variables)} variables, but from its "
+            f"configuration {len(new.variables)}: its get_config is incomplete."
+        )
+    yield from zip(old.variables, new.variables)
+
+
+def compile_like(network, smaller, pairs, slices):
+    """Loss, metrics, flags and the sliced optimizer of a compiled network."""
+    if not network.compiled:
+        return
+    sources = {id(new): old for old, new in pairs}
+    optimizer = transplant(
+        network.optimizer, smaller.trainable_variables, sources, slices
+    )
+    if type(network).compile is not keras.Model.compile:
+        smaller.compile_from_config(network.get_compile_config())
+        smaller.optimizer = optimizer
+        return
+    arguments = dict(network._compile_config.config)
+    arguments["optimizer"] = optimizer
+    for kind in ("metrics", "weighted_metrics"):
+        arguments[kind] = keras.tree.map_structure(fresh_metric, arguments[kind])
+    smaller.compile(**arguments)
+
+
+def fresh_metric(metric):
+    if isinstance(metric, keras.Metric):
+        return type(metric).from_config(metric.get_config())
+    return metric

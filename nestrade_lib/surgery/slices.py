@@ -1,0 +1,106 @@
+"""Arrays of the original network turned into those of the smaller one."""
+
+import keras
+import numpy as np
+
+
+EVERY_ROLE = ("produce", "consume", "carry", "state")
+
+
+class Slices:
+    """What stays of each variable when a mask of channel groups is applied.
+
+    Arrays are keyed by the paths of the original network's variables.
+    """
+
+    def __init__(self, graph, keep):
+        self.record = graph._record
+        # One more, so that group -1 (never cut) is kept.
+        keep = np.append(graph.mask(keep), True)
+        self.kept_places = lambda axis: keep[graph.groups_of(axis)]
+        self.masks = {
+            path: [
+                None if labels is None else keep[graph._group_of_label[labels]]
+                for labels in tag.labels
+            ]
+            for path, tag in self.record.tags.items()
+        }
+
+    def kept(self, axis):
+        """The number of channels of a traced axis that stay."""
+        return int(self.kept_places(axis).sum())
+
+    def of(self, path, array):
+        """An array of a variable's shape, cut as the variable is."""
+        for number, mask in enumerate(self.masks.get(path, ())):
+            if mask is not None and not mask.all():
+                array = np.compress(mask, array, axis=number)
+        return array
+
+    def zeroed(self, path, array, roles=("produce", "state")):
+        """The same array with the slices of cut channels at zero, nothing removed."""
+        tag = self.record.tags.get(path)
+        if tag is None:
+            return array
+        array = np.array(array)
+        for number, (mask, role) in enumerate(zip(self.masks[path], tag.roles)):
+            if mask is not None and role in roles:
+                array[(slice(None),) * number + (~mask,)] = 0
+        return array
+
+    def factor(self, path):
+        """What the variable is multiplied by, to make up for a smaller mean."""
+        scale = self.record.scales.get(path)
+        return 1.0 if scale is None else float(scale(self.kept))
+
+    def carry(self, arrays):
+        """All weights of the network, for the smaller one: folded, scaled, cut."""
+        return {
+            path: (self.of(path, array) * self.factor(path)).astype(
+                array.dtype
+            )
+            if path in self.record.scales
+            else self.of(path, array)
+            for path, array in self.folded(arrays).items()
+        }
+
+    def folded(self, arrays):
+        """The same weights with what cut channels leave in the biases of their readers."""
+        arrays = dict(arrays)
+        for fold in self.record.folds:
+            dropped = ~self.kept_places(fold.source)
+            rest = np.where(dropped, fold.source.rest, 0.0)
+            kernel, bias = arrays.get(fold.kernel), arrays.get(fold.bias)
+            if rest.any() and kernel is not None and bias is not None:
+                arrays[fold.bias] = _folded(kernel, fold.axis, rest, bias)
+        return arrays
+
+
+class Whole:
+    """The same, where nothing is cut."""
+
+    def of(self, path, array):
+        return array
+
+    def carry(self, arrays):
+        return arrays
+
+
+def _folded(kernel, axis, rest, bias):
+    added = np.tensordot(rest, kernel.astype(np.float64), (0, axis % kernel.ndim))
+    if bias.ndim > added.ndim:  # a GRU's two rows: the first goes with the inputs
+        bias = bias.copy()
+        bias[0] = bias[0] + added
+        return bias
+    added = added.reshape(-1, *added.shape[added.ndim - bias.ndim :]).sum(axis=0)
+    return (bias + added).astype(bias.dtype)
+
+
+def values(variables):
+    """The variables' values, by path."""
+    return {v.path: value(v) for v in variables}
+
+
+def value(variable):
+    """A variable's value as a NumPy array."""
+    return keras.ops.convert_to_numpy(variable.value)

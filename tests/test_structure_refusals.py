@@ -1,0 +1,196 @@
+"""What is refused, by name, with everything left as it was."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as L
+from test_structure_cases import assert_same, outputs, random_cut, randomize, trained
+
+from nestrade_lib import RefusedCut, UnsupportedLayer, register_rule, restructure, trace
+from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
+from nestrade_lib.surgery.proof import random_inputs
+
+
+@keras.saving.register_keras_serializable("tests")
+class Gain(keras.layers.Layer):
+    """A custom layer: a factor for each channel."""
+
+    def build(self, shape):
+        self.gain = self.add_weight(shape=shape[-1:], initializer="ones", name="gain")
+
+    def call(self, x):
+        return x * self.gain
+
+
+class Hidden(keras.Model):
+    """A subclassed model, which hides its graph."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(3)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+class Louder(L.Dense):
+    """A layer that does something else than its base class."""
+
+    def call(self, x):
+        return 2 * super().call(x[:, ::-1])
+
+
+@keras.saving.register_keras_serializable("tests")
+def halved(x):
+    """An activation that the library cannot know."""
+    return x / 2
+
+
+def around(layer):
+    return keras.Sequential([keras.Input((4,)), L.Dense(6), layer, L.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L.Lambda(lambda x: x[:, ::-1], name="odd"),
+        lambda: Gain(name="odd"),
+        lambda: Louder(5, name="odd"),
+        lambda: L.Dense(5, activation=halved, name="odd"),
+        lambda: L.SpectralNormalization(L.Dense(5), name="odd"),
+    ],
+    ids=["lambda", "custom", "override", "activation", "wrapper"],
+)
+def test_layer_without_a_rule_is_refused_by_name_and_can_be_kept(make):
+    network = around(make())
+    with pytest.raises(UnsupportedLayer, match=r"'odd'.*keep=\['odd'\].*register_rule"):
+        trace(network)
+    with pytest.raises(ValueError, match="no layer that may be cut"):
+        trace(network, keep=["odd"])
+    layer = make()
+    wider = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)])
+    randomize(wider)
+    graph = trace(wider, keep=[layer])
+    assert graph.count == 6
+    smaller = restructure(wider, random_cut(graph), graph)
+    assert smaller.get_layer("odd").count_params() == layer.count_params()
+
+
+def test_registered_layer_is_cut(monkeypatch):
+    from nestrade_lib.dependency import registry
+
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+    network = around(Gain(name="odd"))
+    randomize(network)
+
+    @register_rule(Gain)
+    def gain(call):
+        *others, channels = call.inputs[0].axes
+        call.produces(call.layer.gain, {0: channels})
+        return (*others, channels)
+
+    graph = trace(network)
+    smaller = restructure(network, random_cut(graph), graph)
+    assert graph.count == 6
+    assert smaller.get_layer("odd").gain.shape[0] == smaller.layers[0].units < 6
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: keras.Sequential([L.Dense(3)]), ValueError, "not built"),
+        (lambda: around(Hidden()), UnsupportedLayer, "subclassed model"),
+        (lambda: 3, TypeError, "keras.Model"),
+        (lambda: keras.Sequential([keras.Input((4,)), L.Dense(2)]), ValueError,
+         "no layer that may be cut"),
+        (lambda: frozen(around(L.ReLU())), ValueError, "frozen"),
+    ],
+)  # fmt: skip
+def test_network_that_cannot_be_traced(make, error, words):
+    with pytest.raises(error, match=words):
+        trace(make())
+
+
+def frozen(network):
+    network.trainable = False
+    return network
+
+
+def test_unbuilt_subclassed_model_is_refused():
+    with pytest.raises(ValueError, match="subclassed|not built"):
+        trace(Hidden())
+
+
+def test_keep_names_an_unknown_layer():
+    with pytest.raises(ValueError, match="keep names.*'missing'"):
+        trace(around(L.ReLU()), keep=["missing"])
+
+
+def test_masks_that_are_no_masks():
+    network = around(L.ReLU())
+    for keep in (np.ones(5, bool), np.ones(6), [True]):
+        with pytest.raises(ValueError, match=r"shape \(6,\)"):
+            restructure(network, keep)
+    with pytest.raises(ValueError, match="no channel in 'dense"):
+        restructure(network, np.zeros(6, bool))
+
+
+def test_optimizer_whose_slots_cannot_be_sliced():
+    network = around(L.ReLU())
+    probe = random_inputs(network)
+    trained(network, keras.optimizers.Adafactor(0.01), probe)
+    before = outputs(network, probe)
+    with pytest.raises(UnsliceableOptimizer, match="Adafactor keeps"):
+        restructure(network, np.arange(6) < 3)
+    assert_same(before, outputs(network, probe), 0)
+
+
+def test_optimizer_built_for_other_variables():
+    network = around(L.Dense(5, trainable=False, name="odd"))
+    trained(network, keras.optimizers.Adam(), random_inputs(network))
+    network.get_layer("odd").trainable = True
+    with pytest.raises(UnsliceableOptimizer, match="Compile the network again"):
+        cut(network, random_cut(trace(network)))
+
+
+def test_wrong_rule_is_caught_by_the_proof(monkeypatch):
+    """A rule that names the wrong channels: the cut is refused, not made."""
+    from nestrade_lib.dependency import registry
+
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+    network = around(Louder(6, use_bias=False, name="odd"))
+    randomize(network)
+    before = [np.array(w) for w in network.get_weights()]
+
+    @register_rule(Louder)
+    def louder(call):  # forgets that its input is read backwards
+        from nestrade_lib.dependency.rules.dense import dense
+
+        return dense(call)
+
+    graph = trace(network)
+    with pytest.raises(RefusedCut, match="outputs by.*keep="):
+        restructure(network, np.arange(graph.count) % 6 > 1, graph)
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights()))
+
+
+def test_the_proof_sees_one_wrong_number_anywhere():
+    network = around(L.BatchNormalization())
+    randomize(network)
+    probe = random_inputs(network)
+    trained(network, keras.optimizers.Adam(), probe)
+    graph = trace(network)
+    keep = np.arange(graph.count) % 2 == 0
+    smaller = cut(network, keep, graph)
+    for variable in smaller.variables:
+        right = np.array(keras.ops.convert_to_numpy(variable.value))
+        variable.assign(right + 1e-3)
+        errors = verify(network, smaller, keep, probe, graph)
+        assert max(errors["outputs"], errors["gradients"]) > 1e-5, variable.path
+        variable.assign(right)
+    for slot in smaller.optimizer.variables:
+        right = np.array(keras.ops.convert_to_numpy(slot.value))
+        slot.assign(right * 2 + 1)
+        assert verify(network, smaller, keep, probe, graph)["step"] > 1e-5, slot.path
+        slot.assign(right)
+    assert max(verify(network, smaller, keep, probe, graph).values()) <= 1e-5
