@@ -51,7 +51,10 @@ def dense_without_bias():
 @case(10)
 def convolution_1d():
     return image(
-        L.Conv1D(6, 3, activation="relu"), L.MaxPooling1D(), L.Conv1D(4, 2), shape=(9, 2)
+        L.Conv1D(6, 3, activation="relu"),
+        L.MaxPooling1D(),
+        L.Conv1D(4, 2),
+        shape=(9, 2),
     )
 
 
@@ -131,9 +134,7 @@ def global_pooling():
     x = keras.Input((6, 6, 2))
     y = L.Conv2D(4, 3, activation="relu")(x)
     z = L.Conv2D(6, 3, activation="relu")(x)
-    merged = L.Concatenate()(
-        [L.GlobalAveragePooling2D()(y), L.GlobalMaxPooling2D()(z)]
-    )
+    merged = L.Concatenate()([L.GlobalAveragePooling2D()(y), L.GlobalMaxPooling2D()(z)])
     return network(x, L.Dense(3)(merged))
 
 
@@ -213,9 +214,7 @@ def unit_normalization():
 
 @case(4)
 def depthwise_multiplier():
-    return image(
-        L.Conv2D(4, 3), L.DepthwiseConv2D(3, depth_multiplier=2), L.ReLU()
-    )
+    return image(L.Conv2D(4, 3), L.DepthwiseConv2D(3, depth_multiplier=2), L.ReLU())
 
 
 @case(9)
@@ -231,9 +230,7 @@ def separable_1d_and_depthwise_1d():
 
 @case(4)
 def grouped_convolution():
-    return image(
-        L.Conv2D(8, 3, activation="relu"), L.Conv2D(12, 3, groups=4), L.ReLU()
-    )
+    return image(L.Conv2D(8, 3, activation="relu"), L.Conv2D(12, 3, groups=4), L.ReLU())
 
 
 # Merges -------------------------------------------------------------------------
@@ -515,9 +512,7 @@ def activation_not_zero_at_zero():
 
 @case(6)
 def constant_into_recurrence():
-    return sequence(
-        L.Dense(3, activation="sigmoid"), L.GRU(3), shape=(5, 3)
-    )
+    return sequence(L.Dense(3, activation="sigmoid"), L.GRU(3), shape=(5, 3))
 
 
 @case(6)

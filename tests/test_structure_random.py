@@ -11,14 +11,27 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from keras import layers as L
 from keras import ops
-from test_structure_cases import assert_same, outputs, random_cut, randomize, zero_channels
+from test_structure_cases import (
+    assert_same,
+    outputs,
+    random_cut,
+    randomize,
+    zero_channels,
+)
 
 from nestrade_lib import UnsupportedLayer, trace
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.proof import random_inputs
 
 EXAMPLES = int(os.environ.get("STRUCTURE_EXAMPLES", 20))
-ACTIVATIONS = ["relu"] * 3 + ["tanh", "swish", "sigmoid", "softplus", "linear", "softmax"]
+ACTIVATIONS = ["relu"] * 3 + [
+    "tanh",
+    "swish",
+    "sigmoid",
+    "softplus",
+    "linear",
+    "softmax",
+]
 
 
 class Builder:
@@ -122,9 +135,9 @@ class Builder:
         return kind(self.pick())
 
     def dense(self):
-        return L.Dense(self.width(), activation=self.draw(st.sampled_from(ACTIVATIONS)))(
-            self.pick()
-        )
+        return L.Dense(
+            self.width(), activation=self.draw(st.sampled_from(ACTIVATIONS))
+        )(self.pick())
 
     def through_vector(self):
         """Flattened, mixed and laid out as an image again."""
@@ -152,7 +165,11 @@ class Builder:
         return keras.Model(self.inputs, heads)
 
 
-@settings(max_examples=EXAMPLES, phases=(Phase.generate,) if os.environ.get("NOSHRINK") else tuple(Phase), suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES,
+    phases=(Phase.generate,) if os.environ.get("NOSHRINK") else tuple(Phase),
+    suppress_health_check=list(HealthCheck),
+)
 @given(st.data())
 def test_every_cut_is_equal_or_refused_by_name(data):
     keras.backend.clear_session()

@@ -68,7 +68,9 @@ def test_layer_without_a_rule_is_refused_by_name_and_can_be_kept(make):
     with pytest.raises(ValueError, match="no layer that may be cut"):
         trace(network, keep=["odd"])
     layer = make()
-    wider = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)])
+    wider = keras.Sequential(
+        [keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)]
+    )
     randomize(wider)
     graph = trace(wider, keep=[layer])
     assert graph.count == 6

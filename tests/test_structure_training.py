@@ -109,7 +109,9 @@ def test_frozen_flags_are_carried_over():
     network = small_network()
     network.get_layer("conv").trainable = False
     graph = trace(network)
-    assert set(graph.layers) == {"conv2d" if "conv2d" in graph.layers else graph.layers[0]}
+    assert set(graph.layers) == {
+        "conv2d" if "conv2d" in graph.layers else graph.layers[0]
+    }
     smaller = restructure(network, random_cut(graph), graph)
     assert not smaller.get_layer("conv").trainable
     assert smaller.get_layer("conv").filters == 6

@@ -63,12 +63,11 @@ class Walk:
 
     def _network(self, call):
         network = call.layer
-        if isinstance(network, keras.Sequential):
-            if type(network).call is keras.Sequential.call:
-                return self._chain(call)
-        elif isinstance(network, Functional):
-            if type(network).call is Functional.call:
-                return self._graph(call)
+        own = type(network).call
+        if isinstance(network, keras.Sequential) and own is keras.Sequential.call:
+            return self._chain(call)
+        if isinstance(network, Functional) and own is Functional.call:
+            return self._graph(call)
         call.refuse(
             "a subclassed model hides its graph (build it with the functional API)"
         )
@@ -146,7 +145,9 @@ def resize_input(call, index, channels):
 def references(structure):
     """The ``[layer, call, output]`` references of a configuration, in tree order."""
     if isinstance(structure, dict):
-        return [leaf for key in sorted(structure) for leaf in references(structure[key])]
+        return [
+            leaf for key in sorted(structure) for leaf in references(structure[key])
+        ]
     if len(structure) == 3 and isinstance(structure[0], str):
         return [tuple(structure)]
     return [leaf for part in structure for leaf in references(part)]

@@ -38,7 +38,9 @@ def cut(network, keep, graph=None):
         for parent in parents:
             place = place[parent]
         place[key] = edit(slices.kept, place[key])
-    known = {kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)}
+    known = {
+        kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
+    }
     with strategy_scope(network), keras.saving.custom_object_scope(known):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
