@@ -100,4 +100,7 @@ def values(variables):
 
 def value(variable):
     """A variable's value as a NumPy array."""
-    return keras.ops.convert_to_numpy(variable.value)
+    held = variable.value
+    if hasattr(held, "read_value"):  # TensorFlow's, which replicas may share
+        held = held.read_value()
+    return keras.ops.convert_to_numpy(held)
