@@ -386,6 +386,18 @@ def plain_attention():
     return network(x, L.Dense(2)(L.Attention(use_scale=True)([q, v, L.Dense(6)(x)])))
 
 
+@case(23)
+def attention_by_hand():
+    """Heads laid out by reshapes: a channel is one dimension of all heads."""
+    x = keras.Input((5, 6))
+    q, k, v = (
+        ops.transpose(L.Reshape((5, 3, 4))(L.Dense(12)(x)), (0, 2, 1, 3)) for _ in "qkv"
+    )
+    scores = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / 2.0)
+    y = ops.reshape(ops.transpose(ops.matmul(scores, v), (0, 2, 1, 3)), (-1, 5, 12))
+    return network(x, L.Dense(2)(L.Dense(15, activation="relu")(y)))
+
+
 @case(11)
 def einsum():
     x = keras.Input((5, 4))

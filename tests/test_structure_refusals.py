@@ -33,6 +33,14 @@ class Hidden(keras.Model):
         return self.dense(x)
 
 
+class Wide(keras.Model):
+    """A functional model whose configuration is its own."""
+
+    def __init__(self, width):
+        x = keras.Input((4,))
+        super().__init__(inputs=x, outputs=L.Dense(2)(L.Dense(width)(x)))
+
+
 class Louder(L.Dense):
     """A layer that does something else than its base class."""
 
@@ -102,6 +110,7 @@ def test_registered_layer_is_cut(monkeypatch):
     [
         (lambda: keras.Sequential([L.Dense(3)]), ValueError, "not built"),
         (lambda: around(Hidden()), UnsupportedLayer, "subclassed model"),
+        (lambda: Wide(3), UnsupportedLayer, "keras.Model"),
         (lambda: 3, TypeError, "keras.Model"),
         (lambda: keras.Sequential([keras.Input((4,)), L.Dense(2)]), ValueError,
          "no layer that may be cut"),
@@ -135,6 +144,15 @@ def test_masks_that_are_no_masks():
             restructure(network, keep)
     with pytest.raises(ValueError, match="no channel in 'dense"):
         restructure(network, np.zeros(6, bool))
+
+
+def test_sharing_that_a_configuration_loses():
+    tower = keras.Sequential([keras.Input((3,)), L.Dense(6, name="shared")])
+    x, y = keras.Input((5, 3)), keras.Input((3,))
+    many = L.GlobalAveragePooling1D()(L.TimeDistributed(tower)(x))
+    network = keras.Model([x, y], L.Dense(2)(many + tower(y)))
+    with pytest.raises(ValueError, match="shared/kernel.*wrapper"):
+        restructure(network, np.arange(6) > 2)
 
 
 def test_optimizer_whose_slots_cannot_be_sliced():

@@ -11,6 +11,8 @@ from nestrade_lib.dependency.call import Call, Record, UnsupportedLayer
 from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import find_rule
 
+_HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
+
 
 class Walk:
     """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
@@ -23,8 +25,10 @@ class Walk:
     def network(self, network):
         """The axes of a whole network's outputs; its inputs have no channels."""
         graph = isinstance(network, (Functional, keras.Sequential))
+        if not graph:
+            Call(self, network, {}, (), [], {}).refuse(_HIDDEN)
         try:
-            config = network.get_config() if graph else {}
+            config = network.get_config()
         except NotImplementedError as error:
             raise UnsupportedLayer(
                 f"A layer of {network.name!r} has no complete get_config, from which the "
@@ -32,7 +36,7 @@ class Walk:
             ) from error
         inputs = [
             Channels(tuple(tensor.shape), (None,) * len(tensor.shape))
-            for tensor in keras.tree.flatten(network.inputs if graph else [])
+            for tensor in keras.tree.flatten(network.inputs)
         ]
         return self.apply(network, config, (), inputs, {}) or []
 
@@ -64,13 +68,18 @@ class Walk:
     def _network(self, call):
         network = call.layer
         own = type(network).call
+        known = own in (keras.Sequential.call, Functional.call)
+        if known and "layers" not in call.config:
+            call.refuse(
+                "its class takes other arguments than inputs and outputs, so its "
+                "configuration has no graph (keras.Model(network.inputs, "
+                "network.outputs) has the same layers, and has one)"
+            )
         if isinstance(network, keras.Sequential) and own is keras.Sequential.call:
             return self._chain(call)
         if isinstance(network, Functional) and own is Functional.call:
             return self._graph(call)
-        call.refuse(
-            "a subclassed model hides its graph (build it with the functional API)"
-        )
+        call.refuse(_HIDDEN)
 
     def _chain(self, call):
         items = call.config["layers"]

@@ -193,6 +193,22 @@ def get_item(call):
     return tuple(axes)
 
 
+@rule("keras.src.ops.numpy.Matmul")
+def matrix_product(call):
+    one, other = call.inputs
+    if len(one.axes) != len(other.axes) or len(one.axes) < 2:
+        call.refuse("it multiplies tensors of different ranks")
+    call.merge(one.axes[-1], other.axes[-2])
+    call.absorbs(one.axes[-1])
+    call.absorbs(other.axes[-2])
+    batches = [Channels(tensor.shape[:-2], tensor.axes[:-2]) for tensor in (one, other)]
+    outer = (*combine(call, batches, np.multiply, True), one.axes[-2], other.axes[-1])
+    # Zero slices stay zero; another constant is summed with weights that vary.
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan)) for axis in outer
+    )
+
+
 @rule(layers.Dot)
 def dot(call):
     """The two axes that are summed over become the same channels."""
