@@ -142,8 +142,13 @@ def _step(network, arrays, gradients):
     ]
     sources = {id(copy): v for copy, v in zip(copies, originals)}
     optimizer = transplant(network.optimizer, copies, sources, Whole())
-    convert = keras.ops.convert_to_tensor
-    optimizer.apply([convert(gradients[v.path]) for v in originals], copies)
+    given = [keras.ops.convert_to_tensor(gradients[v.path]) for v in originals]
+    if keras.backend.backend() == "jax":  # where apply may leak tracers (loss scaling)
+        slots = [slot.value for slot in optimizer.variables]
+        weights = [copy.value for copy in copies]
+        after, _ = optimizer.stateless_apply(slots, given, weights)
+        return {v.path: np.asarray(w) for v, w in zip(originals, after)}
+    optimizer.apply(given, copies)
     return {v.path: value(copy) for v, copy in zip(originals, copies)}
 
 
