@@ -46,6 +46,8 @@ class Walk:
         self.record.classes.add(type(layer))
         self.met.add(layer.name)
         if layer.name in self.keep:
+            if isinstance(layer, keras.layers.Lambda):
+                keep_function(call)
             return untouched(call, "is kept (keep=)")
         if isinstance(layer, keras.Model):
             return self._network(call)
@@ -194,6 +196,19 @@ def output_shape(layer, shape):
     except NotImplementedError:
         given = keras.KerasTensor(shape, layer.compute_dtype)
         return tuple(layer.compute_output_spec(given).shape)
+
+
+def keep_function(call):
+    """Keep a Lambda's function itself: from its code alone it has no globals."""
+    name = f"function of {'/'.join(map(str, call.path))}"
+    call.record.functions[name] = call.layer.function
+    reference = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
+    call.rewrite("function", lambda kept: reference)
 
 
 def has_channels(channels):

@@ -13,7 +13,7 @@ from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.rebuild import paired_variables
 from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
 
-_ALLOWED = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
+_ALLOWED = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 
 
 def tolerance(network):

@@ -41,6 +41,7 @@ def cut(network, keep, graph=None):
     known = {
         kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
     }
+    known |= graph._record.functions
     with strategy_scope(network), keras.saving.custom_object_scope(known):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
