@@ -78,6 +78,8 @@ def test_case(name, tmp_path):
     build, count = CASES[name]
     if name == "channels_first" and keras.backend.backend() == "tensorflow":
         pytest.skip("TensorFlow has no channels-first convolution on CPUs")
+    if name == "cross_attention" and keras.backend.backend() == "jax":
+        pytest.skip("Keras on JAX has no attention with values wider than keys")
     network = build()
     randomize(network)
     probe = random_inputs(network)

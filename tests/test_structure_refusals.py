@@ -33,11 +33,19 @@ class Hidden(keras.Model):
         return self.dense(x)
 
 
+class Wide(keras.Model):
+    """A functional model whose configuration is its own."""
+
+    def __init__(self, width):
+        x = keras.Input((4,))
+        super().__init__(inputs=x, outputs=L.Dense(2)(L.Dense(width)(x)))
+
+
 class Louder(L.Dense):
     """A layer that does something else than its base class."""
 
     def call(self, x):
-        return 2 * super().call(x[:, ::-1])
+        return 2 * super().call(keras.ops.flip(x, -1))
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -53,7 +61,7 @@ def around(layer):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: L.Lambda(lambda x: x[:, ::-1], name="odd"),
+        lambda: L.Lambda(lambda x: keras.ops.flip(x, -1), name="odd"),
         lambda: Gain(name="odd"),
         lambda: Louder(5, name="odd"),
         lambda: L.Dense(5, activation=halved, name="odd"),
@@ -68,7 +76,9 @@ def test_layer_without_a_rule_is_refused_by_name_and_can_be_kept(make):
     with pytest.raises(ValueError, match="no layer that may be cut"):
         trace(network, keep=["odd"])
     layer = make()
-    wider = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)])
+    wider = keras.Sequential(
+        [keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)]
+    )
     randomize(wider)
     graph = trace(wider, keep=[layer])
     assert graph.count == 6
@@ -100,6 +110,7 @@ def test_registered_layer_is_cut(monkeypatch):
     [
         (lambda: keras.Sequential([L.Dense(3)]), ValueError, "not built"),
         (lambda: around(Hidden()), UnsupportedLayer, "subclassed model"),
+        (lambda: Wide(3), UnsupportedLayer, "keras.Model"),
         (lambda: 3, TypeError, "keras.Model"),
         (lambda: keras.Sequential([keras.Input((4,)), L.Dense(2)]), ValueError,
          "no layer that may be cut"),
@@ -133,6 +144,15 @@ def test_masks_that_are_no_masks():
             restructure(network, keep)
     with pytest.raises(ValueError, match="no channel in 'dense"):
         restructure(network, np.zeros(6, bool))
+
+
+def test_sharing_that_a_configuration_loses():
+    tower = keras.Sequential([keras.Input((3,)), L.Dense(6, name="shared")])
+    x, y = keras.Input((5, 3)), keras.Input((3,))
+    many = L.GlobalAveragePooling1D()(L.TimeDistributed(tower)(x))
+    network = keras.Model([x, y], L.Dense(2)(many + tower(y)))
+    with pytest.raises(ValueError, match="shared/kernel.*wrapper"):
+        restructure(network, np.arange(6) > 2)
 
 
 def test_optimizer_whose_slots_cannot_be_sliced():

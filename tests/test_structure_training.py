@@ -1,6 +1,10 @@
 """Training state survives a cut: optimizers, precision, flags, memory."""
 
 import gc
+import os
+import pathlib
+import subprocess
+import sys
 import weakref
 
 import keras
@@ -92,15 +96,16 @@ def test_compile_state_is_carried_over():
     def own_loss(targets, found):
         return keras.ops.mean((targets - found) ** 4, axis=-1)
 
+    steps = 1 if keras.backend.backend() == "torch" else 3
     network.compile("sgd", own_loss, metrics=["mae", keras.metrics.MeanSquaredError()],
-                    steps_per_execution=3, jit_compile=False)  # fmt: skip
+                    steps_per_execution=steps, jit_compile=False)  # fmt: skip
     smaller = restructure(network, random_cut(trace(network)))
     x, y = random_inputs(network), np.zeros((4, 2))
     assert set(smaller.evaluate(x, y, verbose=0, return_dict=True)) == {
         "loss", "mae", "mean_squared_error",
     }  # fmt: skip
     assert smaller.loss is own_loss
-    assert smaller.steps_per_execution == 3
+    assert smaller.steps_per_execution == steps
     assert smaller.jit_compile is False
     assert smaller.name == network.name
 
@@ -109,7 +114,9 @@ def test_frozen_flags_are_carried_over():
     network = small_network()
     network.get_layer("conv").trainable = False
     graph = trace(network)
-    assert set(graph.layers) == {"conv2d" if "conv2d" in graph.layers else graph.layers[0]}
+    assert set(graph.layers) == {
+        "conv2d" if "conv2d" in graph.layers else graph.layers[0]
+    }
     smaller = restructure(network, random_cut(graph), graph)
     assert not smaller.get_layer("conv").trainable
     assert smaller.get_layer("conv").filters == 6
@@ -163,6 +170,43 @@ def test_counts_and_sums_are_those_of_the_built_network():
             if m.role == "produce"
         )
         assert graph.sums(arrays)[group] == pytest.approx(total)
+
+
+REPLICAS = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import keras
+from test_structure_training import *
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+with strategy.scope():
+    network = small_network()
+    network.compile(optimizers.Adam(0.01), "mse")
+x, y = random_inputs(network, samples=8), np.ones((8, 2))
+network.fit(x, y, verbose=0)
+graph = trace(network)
+keep = random_cut(graph)
+smaller = restructure(network, keep, graph)
+assert smaller.distribute_strategy is strategy
+smaller.fit(x, y, verbose=0)  # with every replica's variables of the new shapes
+kernel = smaller.get_layer("conv").kernel
+kernel.assign(kernel.numpy() + 0.01)
+assert verify(network, smaller, keep, graph=graph)["outputs"] > 1e-5
+"""
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
+def test_two_replicas():
+    """In a process of its own, since devices are divided before anything runs."""
+    here = pathlib.Path(__file__).parent
+    paths = os.pathsep.join([str(here), str(here.parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_fifty_cuts_leave_one_network():

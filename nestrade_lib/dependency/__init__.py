@@ -13,7 +13,6 @@ import keras
 from nestrade_lib.dependency import rules  # noqa: F401  (registers them)
 from nestrade_lib.dependency.call import UnsupportedLayer
 from nestrade_lib.dependency.graph import ChannelGraph
-from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import register_rule
 from nestrade_lib.dependency.walk import Walk
 
@@ -56,11 +55,11 @@ def trace(network, keep=()):
     ...     keras.layers.Conv2D(3, 3, name="conv"),
     ...     keras.layers.Flatten(),
     ...     keras.layers.Dense(10, name="classes"),
-    ... ])
+    ... ], name="digits")
     >>> graph = trace(network)
     >>> graph.count, graph.names
     (3, ['conv/0', 'conv/1', 'conv/2'])
-    >>> graph.labels["classes/kernel"][0][:6]
+    >>> graph.labels["digits/classes/kernel"][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
     require_built(network)
@@ -90,7 +89,11 @@ def require_built(network):
     """One clear error for what is no built Keras network."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network is a keras.Model; got {type(network).__name__}.")
-    if not network.built or isinstance(network, keras.Sequential) and not network.inputs:
+    if (
+        not network.built
+        or isinstance(network, keras.Sequential)
+        and not network.inputs
+    ):
         raise ValueError(
             f"{network.name!r} is not built: give it a keras.Input, or call "
             "network.build(input_shape) first."

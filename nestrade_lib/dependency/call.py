@@ -43,6 +43,7 @@ class Record:
     widths: dict = field(default_factory=dict)
     activations: list = field(default_factory=list)
     classes: set = field(default_factory=set)
+    functions: dict = field(default_factory=dict)
 
 
 class Call:

@@ -11,6 +11,8 @@ from nestrade_lib.dependency.call import Call, Record, UnsupportedLayer
 from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import find_rule
 
+_HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
+
 
 class Walk:
     """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
@@ -23,8 +25,10 @@ class Walk:
     def network(self, network):
         """The axes of a whole network's outputs; its inputs have no channels."""
         graph = isinstance(network, (Functional, keras.Sequential))
+        if not graph:
+            Call(self, network, {}, (), [], {}).refuse(_HIDDEN)
         try:
-            config = network.get_config() if graph else {}
+            config = network.get_config()
         except NotImplementedError as error:
             raise UnsupportedLayer(
                 f"A layer of {network.name!r} has no complete get_config, from which the "
@@ -32,7 +36,7 @@ class Walk:
             ) from error
         inputs = [
             Channels(tuple(tensor.shape), (None,) * len(tensor.shape))
-            for tensor in keras.tree.flatten(network.inputs if graph else [])
+            for tensor in keras.tree.flatten(network.inputs)
         ]
         return self.apply(network, config, (), inputs, {}) or []
 
@@ -42,6 +46,8 @@ class Walk:
         self.record.classes.add(type(layer))
         self.met.add(layer.name)
         if layer.name in self.keep:
+            if isinstance(layer, keras.layers.Lambda):
+                keep_function(call)
             return untouched(call, "is kept (keep=)")
         if isinstance(layer, keras.Model):
             return self._network(call)
@@ -63,15 +69,19 @@ class Walk:
 
     def _network(self, call):
         network = call.layer
-        if isinstance(network, keras.Sequential):
-            if type(network).call is keras.Sequential.call:
-                return self._chain(call)
-        elif isinstance(network, Functional):
-            if type(network).call is Functional.call:
-                return self._graph(call)
-        call.refuse(
-            "a subclassed model hides its graph (build it with the functional API)"
-        )
+        own = type(network).call
+        known = own in (keras.Sequential.call, Functional.call)
+        if known and "layers" not in call.config:
+            call.refuse(
+                "its class takes other arguments than inputs and outputs, so its "
+                "configuration has no graph (keras.Model(network.inputs, "
+                "network.outputs) has the same layers, and has one)"
+            )
+        if isinstance(network, keras.Sequential) and own is keras.Sequential.call:
+            return self._chain(call)
+        if isinstance(network, Functional) and own is Functional.call:
+            return self._graph(call)
+        call.refuse(_HIDDEN)
 
     def _chain(self, call):
         items = call.config["layers"]
@@ -146,7 +156,9 @@ def resize_input(call, index, channels):
 def references(structure):
     """The ``[layer, call, output]`` references of a configuration, in tree order."""
     if isinstance(structure, dict):
-        return [leaf for key in sorted(structure) for leaf in references(structure[key])]
+        return [
+            leaf for key in sorted(structure) for leaf in references(structure[key])
+        ]
     if len(structure) == 3 and isinstance(structure[0], str):
         return [tuple(structure)]
     return [leaf for part in structure for leaf in references(part)]
@@ -184,6 +196,19 @@ def output_shape(layer, shape):
     except NotImplementedError:
         given = keras.KerasTensor(shape, layer.compute_dtype)
         return tuple(layer.compute_output_spec(given).shape)
+
+
+def keep_function(call):
+    """Keep a Lambda's function itself: from its code alone it has no globals."""
+    name = f"function of {'/'.join(map(str, call.path))}"
+    call.record.functions[name] = call.layer.function
+    reference = {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": name,
+    }
+    call.rewrite("function", lambda kept: reference)
 
 
 def has_channels(channels):

@@ -39,8 +39,9 @@ def differentiate(network, arrays, inputs, training):
         rng = np.random.default_rng(0)
         total = 0.0
         for y in _outputs(network, weights, others, inputs, training):
-            direction = rng.normal(size=y.shape).astype("float32")
-            y = keras.ops.cast(y, "float32")
+            direction = rng.normal(size=y.shape)
+            exact = "float64" if "float64" in str(y.dtype) else "float32"
+            direction, y = direction.astype(exact), keras.ops.cast(y, exact)
             total = total + keras.ops.sum(y * keras.ops.convert_to_tensor(direction))
         return total
 

@@ -13,7 +13,7 @@ from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.rebuild import paired_variables
 from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
 
-_ALLOWED = {"float64": 1e-10, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
+_ALLOWED = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 
 
 def tolerance(network):
@@ -142,8 +142,13 @@ def _step(network, arrays, gradients):
     ]
     sources = {id(copy): v for copy, v in zip(copies, originals)}
     optimizer = transplant(network.optimizer, copies, sources, Whole())
-    convert = keras.ops.convert_to_tensor
-    optimizer.apply([convert(gradients[v.path]) for v in originals], copies)
+    given = [keras.ops.convert_to_tensor(gradients[v.path]) for v in originals]
+    if keras.backend.backend() == "jax":  # where apply may leak tracers (loss scaling)
+        slots = [slot.value for slot in optimizer.variables]
+        weights = [copy.value for copy in copies]
+        after, _ = optimizer.stateless_apply(slots, given, weights)
+        return {v.path: np.asarray(w) for v, w in zip(originals, after)}
+    optimizer.apply(given, copies)
     return {v.path: value(copy) for v, copy in zip(originals, copies)}
 
 

@@ -38,16 +38,21 @@ def cut(network, keep, graph=None):
         for parent in parents:
             place = place[parent]
         place[key] = edit(slices.kept, place[key])
-    known = {kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)}
+    known = {
+        kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
+    }
+    known |= graph._record.functions
     with strategy_scope(network), keras.saving.custom_object_scope(known):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
         # Not read from a file: a kept Lambda's code is the network's own.
         smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
         pairs = list(paired_variables(network, smaller))
+        require_sharing(pairs)
         new = slices.carry(values(old for old, _ in pairs))
         for old, variable in pairs:
             variable.assign(new[old.path])
+        finish_adapted(smaller)
         compile_like(network, smaller, pairs, slices)
     return smaller
 
@@ -93,6 +98,27 @@ def paired_variables(old, new):
             f"configuration {len(new.variables)}: its get_config is incomplete."
         )
     yield from zip(old.variables, new.variables)
+
+
+def require_sharing(pairs):
+    """A configuration does not say that a wrapper shares its layer with another."""
+    twin = {}
+    for old, new in pairs:
+        if twin.setdefault(id(old), new) is not new:
+            raise ValueError(
+                f"{old.path!r} belongs to two layers, one of them inside a wrapper: Keras' "
+                "configuration does not keep this, so the smaller network would have two "
+                "copies. Call the layer itself in both places, or a layer of its own."
+            )
+
+
+def finish_adapted(network):
+    """An adapted Normalization works out its statistics from its variables."""
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
+            layer.finalize_state()
+        elif isinstance(layer, keras.Model):
+            finish_adapted(layer)
 
 
 def compile_like(network, smaller, pairs, slices):

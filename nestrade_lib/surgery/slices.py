@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 
-
 EVERY_ROLE = ("produce", "consume", "carry", "state")
 
 
@@ -56,9 +55,7 @@ class Slices:
     def carry(self, arrays):
         """All weights of the network, for the smaller one: folded, scaled, cut."""
         return {
-            path: (self.of(path, array) * self.factor(path)).astype(
-                array.dtype
-            )
+            path: (self.of(path, array) * self.factor(path)).astype(array.dtype)
             if path in self.record.scales
             else self.of(path, array)
             for path, array in self.folded(arrays).items()
@@ -103,4 +100,7 @@ def values(variables):
 
 def value(variable):
     """A variable's value as a NumPy array."""
-    return keras.ops.convert_to_numpy(variable.value)
+    held = variable.value
+    if hasattr(held, "read_value"):  # TensorFlow's, which replicas may share
+        held = held.read_value()
+    return keras.ops.convert_to_numpy(held)

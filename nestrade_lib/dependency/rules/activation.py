@@ -73,7 +73,9 @@ def prelu(call):
         if shape[number] > 1 or axis is None
     }
     call.carries(call.layer.alpha, slopes)
-    return tuple(axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes)
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
+    )
 
 
 @rule(layers.Softmax)
@@ -135,8 +137,11 @@ def rescaling(call):
 )
 def elementwise_operation(call):
     """The operation is called again on the constants, with the arguments it had."""
-    rest = lambda value: call.layer(value, *call.args[1:], **call.kwargs)  # noqa: E731
-    return elementwise(call.inputs[0].axes, rest)
+
+    def again(constant):
+        return call.layer(constant, *call.args[1:], **call.kwargs)
+
+    return elementwise(call.inputs[0].axes, again)
 
 
 @rule("keras.src.ops.core.Cast", "keras.src.ops.core.StopGradient")

@@ -16,6 +16,9 @@ def multi_head_attention(call):
     heads = call.fresh(config["num_heads"])
     key_dim = call.fresh(config["key_dim"])
     value_dim = call.fresh(config["value_dim"])
+    if config["key_dim"] == config["value_dim"]:
+        # Fused attention on JAX takes heads of one size only: it stays one.
+        call.merge(key_dim, value_dim)
     parts = _parts(layer)
     _project(call, parts["query"], query, heads, key_dim)
     _project(call, parts["key"], key, heads, key_dim)

@@ -67,7 +67,9 @@ def einsum_dense(call):
 
     def output_shape(kept):
         sized = zip(given, out[len(out) - len(given) :])
-        return [size if size is None or axis is None else kept(axis) for size, axis in sized]
+        return [
+            size if size is None or axis is None else kept(axis) for size, axis in sized
+        ]
 
     call.rewrite("output_shape", output_shape)
     return apply_activation(call, out, layer.activation)

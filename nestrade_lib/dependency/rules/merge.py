@@ -143,7 +143,9 @@ def split(call):
         return [sum(kept(part) for part in parts[: n + 1]) for n in range(len(bounds))]
 
     call.rewrite("indices_or_sections", kept_bounds)
-    return [tensor.axes[:number] + (part,) + tensor.axes[number + 1 :] for part in parts]
+    return [
+        tensor.axes[:number] + (part,) + tensor.axes[number + 1 :] for part in parts
+    ]
 
 
 @rule("keras.src.ops.numpy.GetItem")
@@ -152,7 +154,9 @@ def get_item(call):
     tensor, key = call.args[0], call.args[1]
     keys = list(key) if isinstance(key, (list, tuple)) else [key]
     keys = [keras.saving.deserialize_keras_object(part) for part in keys]
-    if any(part is None or not isinstance(part, (int, slice, type(...))) for part in keys):
+    if any(
+        part is None or not isinstance(part, (int, slice, type(...))) for part in keys
+    ):
         call.refuse("it indexes with something other than numbers and slices")
     if Ellipsis in keys:
         at = keys.index(Ellipsis)
@@ -171,7 +175,10 @@ def get_item(call):
         else:
             start, stop, _ = part.indices(len(axis))
             positions = np.arange(len(axis))
-            cuts[number] = (axis.take(positions[:start]), axis.take(positions[start:stop]))
+            cuts[number] = (
+                axis.take(positions[:start]),
+                axis.take(positions[start:stop]),
+            )
             axes.append(cuts[number][1])
 
     def kept_slices(kept, arguments):
@@ -184,6 +191,22 @@ def get_item(call):
     if cuts:
         call.rewrite_arguments(kept_slices)
     return tuple(axes)
+
+
+@rule("keras.src.ops.numpy.Matmul")
+def matrix_product(call):
+    one, other = call.inputs
+    if len(one.axes) != len(other.axes) or len(one.axes) < 2:
+        call.refuse("it multiplies tensors of different ranks")
+    call.merge(one.axes[-1], other.axes[-2])
+    call.absorbs(one.axes[-1])
+    call.absorbs(other.axes[-2])
+    batches = [Channels(tensor.shape[:-2], tensor.axes[:-2]) for tensor in (one, other)]
+    outer = (*combine(call, batches, np.multiply, True), one.axes[-2], other.axes[-1])
+    # Zero slices stay zero; another constant is summed with weights that vary.
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan)) for axis in outer
+    )
 
 
 @rule(layers.Dot)

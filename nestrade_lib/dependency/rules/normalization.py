@@ -72,7 +72,9 @@ def rms_normalization(call):
     axes = list(call.inputs[0].axes)
     numbers = [number % len(axes) for number in _as_list(layer.axis)]
     if len(numbers) > 1:
-        call.pin_all([axes[number] for number in numbers], "normalizes over several axes")
+        call.pin_all(
+            [axes[number] for number in numbers], "normalizes over several axes"
+        )
         return tuple(axes)
     channels = axes[numbers[0]]
     call.absorbs(channels)
@@ -98,7 +100,9 @@ def unit_normalization(call):
     axes = call.inputs[0].axes
     for number in _as_list(call.layer.axis):
         call.absorbs(axes[number])
-    return tuple(axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes)
+    return tuple(
+        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
+    )
 
 
 @rule("keras.src.applications.convnext.LayerScale")

@@ -123,7 +123,9 @@ def permute(call):
 def transpose(call):
     axes = call.inputs[0].axes
     order = call.layer.axes
-    return tuple(axes[n] for n in (order if order is not None else range(len(axes))[::-1]))
+    return tuple(
+        axes[n] for n in (order if order is not None else range(len(axes))[::-1])
+    )
 
 
 @rule(layers.RepeatVector)
