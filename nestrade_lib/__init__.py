@@ -31,6 +31,11 @@ _HOME = {
     "restructure": "surgery",
     "verify": "surgery",
     "RefusedCut": "surgery",
+    "Budget": "schedule",
+    "Schedule": "schedule",
+    "GroupLasso": "regularizers",
+    "ChannelOptimizer": "regularizers",
+    "Nestrade": "trainer",
     "register_macs": "uses",
     "variable_uses": "uses",
 }

@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from nestrade_lib.uses import record_calls
 
@@ -189,3 +190,93 @@ def _activation_bytes(call):
 
 def _bytes_each(dtype):
     return {"float64": 8, "float16": 2, "bfloat16": 2}.get(dtype, 4)
+
+
+class ChannelCosts:
+    """What a network would cost with some of its channel groups: not yet built.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built.
+    graph : nestrade_lib.ChannelGraph
+        Of `network`.
+    seconds : dict of str to float, optional
+        For a latency: the time of each layer by name, spread over its weights.
+
+    Examples
+    --------
+    >>> import keras, numpy as np
+    >>> from nestrade_lib import trace
+    >>> network = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
+    ... )
+    >>> costs = ChannelCosts(network, trace(network))
+    >>> costs.total(np.arange(6) < 3)["macs"]  # 4·3 + 3·2
+    18.0
+    """
+
+    def __init__(self, network, graph, seconds=None):
+        self.graph = graph
+        calls = record_calls(network)
+        uses = {}
+        for call in calls:
+            for variable, times in call.uses or ():
+                if variable is not None:
+                    uses[variable.path] = uses.get(variable.path, 0) + times
+        self._uses = {"macs": uses, "params": {v.path: 1 for v in network.weights}}
+        self._bytes = {}
+        for call in calls:
+            name = call.layer.name
+            self._bytes[name] = self._bytes.get(name, 0) + _activation_bytes(call)
+        if seconds is not None:
+            self._uses["latency"] = {
+                v.path: seconds[layer.name]
+                / sum(math.prod(w.shape) for w in layer.weights)
+                for layer in network.layers
+                for v in layer.weights
+                if layer.name in seconds
+            }
+
+    def total(self, keep):
+        """Give each cost of the network with the groups kept.
+
+        Parameters
+        ----------
+        keep : ndarray of bool, shape (graph.count,)
+
+        Returns
+        -------
+        dict of str to float
+        """
+        total = {cost: self.graph.cost(uses, keep) for cost, uses in self._uses.items()}
+        total["activation_bytes"] = self._activations(keep)
+        return total
+
+    def savings(self, keep):
+        """Give what each cost would lose by each group alone.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (graph.count,)
+        """
+        saved = {
+            cost: self.graph.savings(uses, keep) for cost, uses in self._uses.items()
+        }
+        saved["activation_bytes"] = self._activation_savings(keep)
+        return saved
+
+    def _activations(self, keep):
+        shares = self.graph.kept_outputs(keep)
+        return sum(n * shares.get(name, 1.0) for name, n in self._bytes.items())
+
+    def _activation_savings(self, keep):
+        # All groups of a layer lie along the same outputs: one stands for all.
+        saved, total = np.zeros(len(keep)), self._activations(keep)
+        for layer in set(self.graph.layers.tolist()):
+            groups = np.flatnonzero((self.graph.layers == layer) & keep)
+            if len(groups):
+                fewer = keep.copy()
+                fewer[groups[0]] = False
+                saved[groups] = total - self._activations(fewer)
+        return saved

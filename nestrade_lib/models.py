@@ -1,7 +1,7 @@
 """The article's four functions, and the classic networks that the book measures.
 
 >>> model = create_nestrade_model((28, 28, 1), 10)
->>> model.output_shape
+>>> model.network.output_shape
 (None, 10)
 
 Every network ends in logits, one a class, without a softmax: the loss takes them as
@@ -143,13 +143,17 @@ def create_optimizer(learning_rate=1e-3):
     return keras.optimizers.Adam(learning_rate)
 
 
-def create_nestrade_model(input_shape, num_classes, *, learning_rate=1e-3, l1=1e-5):
-    """Build and compile the article's model, regularized as the article meant it.
+def create_nestrade_model(
+    input_shape, num_classes, *, budget=1.0, learning_rate=1e-3, l1=1e-5
+):
+    """Build and compile the article's model, ready to become smaller while it learns.
 
     Parameters
     ----------
     input_shape, num_classes
         As in :func:`create_model`.
+    budget : float or Budget
+        What to keep, as in :class:`nestrade_lib.Nestrade`. 1 cuts nothing.
     learning_rate : float or keras.optimizers.schedules.LearningRateSchedule
         As in :func:`create_optimizer`.
     l1 : float
@@ -159,8 +163,10 @@ def create_nestrade_model(input_shape, num_classes, *, learning_rate=1e-3, l1=1e
 
     Returns
     -------
-    keras.Model
-        Compiled with Adam, cross-entropy on integer labels, and accuracy.
+    Nestrade
+        Has Keras' ``fit``, ``evaluate``, ``predict`` and ``summary``; the plain Keras
+        model is its ``.network``, compiled with Adam, cross-entropy on integer
+        labels, and accuracy.
 
     Raises
     ------
@@ -169,24 +175,26 @@ def create_nestrade_model(input_shape, num_classes, *, learning_rate=1e-3, l1=1e
 
     Examples
     --------
-    >>> model = create_nestrade_model((28, 28, 1), 10)
-    >>> model.get_layer("dense1").kernel_regularizer.__class__.__name__
+    >>> model = create_nestrade_model((28, 28, 1), 10, budget=0.1)
+    >>> model.network.get_layer("dense1").kernel_regularizer.__class__.__name__
     'L1'
     """
+    from nestrade_lib.trainer import Nestrade
+
     if not (_is_number(l1) and math.isfinite(l1) and l1 >= 0):
         raise ValueError(f"l1: expected a finite number of at least 0, got {l1!r}.")
-    model = create_model(
+    network = create_model(
         input_shape,
         num_classes,
         kernel_regularizer=keras.regularizers.L1(l1) if l1 else None,
         name="nestrade",
     )
-    model.compile(
+    network.compile(
         optimizer=create_optimizer(learning_rate),
         loss=create_loss(),
         metrics=["accuracy"],
     )
-    return model
+    return Nestrade(network, budget)
 
 
 def _convolutions(x):

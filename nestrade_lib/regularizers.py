@@ -1,0 +1,211 @@
+"""Penalties on weights, and the step that drives chosen channel groups to zero.
+
+L1 and L2 are Keras' own. The group lasso (Yuan & Lin 2006) is added here: the norm of
+each group, not squared, so that whole groups reach zero where L2 would only shrink
+their numbers. Under an adaptive optimizer a penalty in the loss is rescaled like any
+gradient and never arrives at zero; the *proximal* step does, since it acts after the
+update (Yun et al. 2021, Deleu & Bengio 2021). A penalty on every group also shrinks
+the good ones. :class:`ChannelOptimizer` therefore shrinks only the groups it is told.
+
+>>> import numpy as np
+>>> GroupLasso(0.5)(np.array([[3.0, 0.0], [4.0, 0.0]]))  # 0.5 · √2 · (5 + 0)
+3.5355...
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from nestrade_lib.importance import group_sums
+
+
+class GroupLasso(keras.regularizers.Regularizer):
+    """The sum over slices of their norms, each times the root of its size.
+
+    Parameters
+    ----------
+    strength : float
+        Loss per unit of norm, at least 0.
+    axis : int
+        The axis whose positions are the groups. The last is that of a kernel's
+        output channels.
+
+    Raises
+    ------
+    ValueError
+        If the strength is negative or not finite.
+
+    References
+    ----------
+    Yuan, Lin (2006), "Model selection and estimation in regression with grouped
+    variables". Wen et al. (2016), "Learning structured sparsity in deep neural
+    networks", for networks.
+
+    Examples
+    --------
+    >>> layer = keras.layers.Dense(8, kernel_regularizer=GroupLasso(1e-4))
+    """
+
+    def __init__(self, strength=1e-4, axis=-1):
+        if not (np.isscalar(strength) and np.isfinite(strength) and strength >= 0):
+            raise ValueError(
+                f"strength: expected a finite number of at least 0, got {strength!r}."
+            )
+        self.strength = float(strength)
+        self.axis = axis
+
+    def __call__(self, x):
+        x = ops.convert_to_tensor(x)
+        others = [n for n in range(len(x.shape)) if n != self.axis % len(x.shape)]
+        size = int(np.prod([x.shape[n] for n in others]))
+        # At zero the norm has no gradient: this one is 0 there, and never NaN.
+        squares = ops.sum(ops.square(x), axis=others)
+        norms = ops.where(squares > 0, ops.sqrt(ops.maximum(squares, 1e-24)), 0.0)
+        return self.strength * size**0.5 * ops.sum(norms)
+
+    def get_config(self):
+        return {"strength": self.strength, "axis": self.axis}
+
+
+def group_proximal_step(x, threshold, axis=-1):
+    """Shrink each slice toward zero by a length, and to exactly zero if it is shorter.
+
+    Parameters
+    ----------
+    x : tensor
+    threshold : float or tensor
+        The length taken off each slice's norm.
+    axis : int
+        The axis whose positions are the groups.
+
+    Returns
+    -------
+    tensor of the shape of `x`
+        What minimizes ``½‖z - x‖² + threshold · Σ‖z_g‖``.
+
+    References
+    ----------
+    Parikh, Boyd (2014), "Proximal algorithms", section 6.5.4.
+
+    Examples
+    --------
+    >>> shrunk = group_proximal_step(np.array([[3.0, 0.3], [4.0, 0.4]]), 1.0)
+    >>> np.asarray(shrunk).round(2).tolist()
+    [[2.4, 0.0], [3.2, 0.0]]
+    """
+    x = ops.convert_to_tensor(x)
+    others = [n for n in range(len(x.shape)) if n != axis % len(x.shape)]
+    norms = ops.sqrt(ops.sum(ops.square(x), axis=others, keepdims=True))
+    return x * ops.maximum(0.0, 1.0 - threshold / ops.maximum(norms, 1e-30))
+
+
+class ChannelOptimizer(keras.optimizers.Optimizer):
+    """An optimizer that also scores channel groups and drives chosen ones to zero.
+
+    It wraps the user's optimizer as Keras' ``LossScaleOptimizer`` does, so that its
+    two vectors, a number a group, are optimizer state on every backend.
+
+    At each step it adds to every group's score the square of what the loss would
+    change, to first order, if the group were zero (``importance.group_sums``). After
+    the update, a group with r steps left is shrunk by the r-th part of its norm: the
+    proximal step of the group lasso with the strength that brings it to exactly zero
+    in r steps, whatever the gradient does in between.
+
+    Parameters
+    ----------
+    inner_optimizer : keras.optimizers.Optimizer
+        Trains; its state is its own.
+    graph : nestrade_lib.ChannelGraph
+        Of the network whose variables it will be built on.
+    memory : float
+        Share of the running mean that a step keeps.
+
+    Attributes
+    ----------
+    scores : keras.Variable, shape (graph.count + 1,)
+        Running means; the last entry belongs to what is never cut.
+    remaining : keras.Variable, shape (graph.count + 1,)
+        Steps that each group has left; 0 for those that stay.
+
+    Examples
+    --------
+    >>> from nestrade_lib import trace
+    >>> network = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
+    ... )
+    >>> optimizer = ChannelOptimizer(keras.optimizers.Adam(), trace(network))
+    >>> optimizer.build(network.trainable_variables)
+    >>> optimizer.scores.shape
+    (7,)
+    """
+
+    def __init__(self, inner_optimizer, graph, memory=0.995, name="channel_optimizer"):
+        super().__init__(learning_rate=0.0, name=name)
+        self.inner_optimizer = inner_optimizer
+        self.graph = graph
+        self.memory = memory
+
+    def build(self, variables):
+        size = (self.graph.count + 1,)
+        self.scores = self.add_variable(size, name="scores", initializer="zeros")
+        self.remaining = self.add_variable(size, name="remaining", initializer="zeros")
+        if not self.inner_optimizer.built:
+            self.inner_optimizer.build(variables)
+        super().build(variables)
+        self._produced = list(_produced_slices(self.graph, variables))
+
+    def apply(self, grads, trainable_variables=None):
+        if not self.built:
+            self.build(trainable_variables)
+        variables = trainable_variables or self._trainable_variables
+        self._score(grads, variables)
+        self.inner_optimizer.apply(grads, trainable_variables)
+        self._shrink(variables)
+
+    def _score(self, grads, variables):
+        change = group_sums(self._produced, variables, grads, self.graph.count + 1)
+        change = change / self.inner_optimizer.scale_loss(1.0)
+        change = ops.where(ops.isfinite(change), change, 0.0)
+        kept = self.memory * self.scores
+        self.scores.assign(kept + (1 - self.memory) * ops.square(change))
+
+    def _shrink(self, variables):
+        left = ops.convert_to_tensor(self.remaining)
+        factors = ops.where(left > 0, (left - 1) / ops.maximum(left, 1.0), 1.0)
+        self.remaining.assign(ops.where(left > 1, left - 1, left))
+        for index, axis, groups in self._produced:
+            variable = variables[index]
+            shape = [1] * len(variable.shape)
+            shape[axis] = -1
+            factor = ops.reshape(ops.take(factors, groups), shape)
+            variable.assign(variable * ops.cast(factor, variable.dtype))
+
+    @property
+    def variables(self):
+        return self._variables + self.inner_optimizer.variables
+
+    @property
+    def iterations(self):
+        return self.inner_optimizer.iterations
+
+    @property
+    def learning_rate(self):
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate):
+        self.inner_optimizer.learning_rate = learning_rate
+
+    def scale_loss(self, loss):
+        return self.inner_optimizer.scale_loss(loss)
+
+    def finalize_variable_values(self, var_list):
+        """Leave averaged weights aside: the run goes on after this piece of it."""
+
+
+def _produced_slices(graph, variables):
+    """Triples (index of variable, axis, group of each position), for what produces."""
+    for index, variable in enumerate(variables):
+        for axis, groups in enumerate(graph.labels[variable.path]):
+            if groups is not None and graph.roles[variable.path][axis] == "produce":
+                yield index, axis, np.where(groups < 0, graph.count, groups)

@@ -1,0 +1,83 @@
+"""Before and after, a row a layer: what a run took away."""
+
+from dataclasses import dataclass
+
+from nestrade_lib.costs import CostTable
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """Two cost tables side by side. Print it, or show it in a notebook.
+
+    Attributes
+    ----------
+    before, after : CostTable
+
+    Examples
+    --------
+    >>> import keras
+    >>> from nestrade_lib import count_costs
+    >>> def network(units):
+    ...     hidden = keras.layers.Dense(units, name="hidden")
+    ...     out = keras.layers.Dense(2, name="out")
+    ...     return keras.Sequential([keras.Input((4,)), hidden, out])
+    >>> Report(count_costs(network(8)), count_costs(network(2)))
+    layer   output          MACs        parameters
+    hidden  8 → 2   32 → 8   25 %    40 → 10  25 %
+    out     2       16 → 4   25 %    18 → 6   33 %
+    total           48 → 12  25 %    58 → 16  28 %
+    """
+
+    before: CostTable
+    after: CostTable
+
+    def _cells(self):
+        yield "layer", "output", "MACs", "", "parameters", ""
+        after = {layer.name: layer for layer in self.after.layers}
+        for old in self.before.layers:
+            new = after[old.name]
+            if old.params or old.macs:
+                shapes = _change(_shape(old), _shape(new))
+                yield (
+                    old.name,
+                    shapes,
+                    *_pair(old.macs, new.macs),
+                    *_pair(old.params, new.params),
+                )
+        macs = _pair(self.before.macs, self.after.macs)
+        yield "total", "", *macs, *_pair(self.before.params, self.after.params)
+
+    def __repr__(self):
+        rows = list(self._cells())
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        lines = []
+        for row in rows:
+            cells = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        head, *body = self._cells()
+        titles = [head[0], head[1], head[2], "kept", head[4], "kept"]
+
+        def line(tag, cells):
+            return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
+
+        rows = "".join(line("td", cells) for cells in body)
+        return (
+            f"<table><thead>{line('th', titles)}</thead><tbody>{rows}</tbody></table>"
+        )
+
+
+def _shape(layer):
+    return "×".join(map(str, layer.output_shape))
+
+
+def _change(old, new):
+    return old if old == new else f"{old} → {new}"
+
+
+def _pair(old, new):
+    if not old or new is None:
+        return "-", ""
+    return _change(f"{old:,}", f"{new:,}"), f"{new / old:.0%}".replace("%", " %")

@@ -1,0 +1,235 @@
+"""One ``fit`` of Nestrade, piece by piece: when to choose, cut and grow.
+
+The trainer knows what a cut is; the run knows when. It counts optimizer steps, sets
+the learning rate of each piece, gathers scores while training goes on, and leaves a
+plain network behind whatever happens.
+"""
+
+import math
+import time
+
+import keras
+import numpy as np
+
+from nestrade_lib.regularizers import ChannelOptimizer
+from nestrade_lib.segments import Relay
+
+
+class Run:
+    """One ``fit``: where it stands on its way, piece by piece."""
+
+    PIECES = 12  # of a phase: the learning rate is set anew for each
+
+    def __init__(self, trainer, source, epochs, anneal):
+        schedule = trainer.schedule
+        self.trainer = trainer
+        self.source = source
+        self.sample = source.sample()
+        self.rate = _own_rate(trainer.network.optimizer) if anneal else None
+        # Everything below counts optimizer steps of this run.
+        self.step = 0
+        self.steps = epochs * source.steps
+        self.start = round(schedule.start * self.steps)
+        length = (schedule.stop - schedule.start) * self.steps
+        self.interval = max(1, round(length / schedule.cuts))
+        self.choose_at = self.start
+        self.turn = 0  # how many intervals have begun
+        self.chosen = None  # the groups that stay, from the choice to the cut
+        self.cut_at = None
+        self.spent = 0.0  # seconds that the choice took
+        self.grown = 1
+        self._wrap(np.zeros(trainer._graph.count))
+
+    def epoch(self, epoch, callbacks):
+        """Train one of the user's epochs and give its logs."""
+        self.source.start_epoch()
+        position, relay = 0, None
+        while position < self.source.steps and not self.trainer.network.stop_training:
+            self._choose_if_due()
+            callbacks.set_model(self.trainer.network)
+            count = min(self.source.steps - position, self._steps_ahead())
+            self._set_rate(count)
+            state = self._state()
+            relay = Relay(callbacks, position, relay and relay.metrics)
+            self.trainer.network.fit(
+                **self.source.take(count),
+                epochs=epoch + 1,
+                initial_epoch=epoch,
+                verbose=0,
+                callbacks=[relay],
+            )
+            self._stop_at_nan(relay.logs, state)
+            position += count
+            self.step += count
+            self._cut_if_due()
+        callbacks.set_model(self.trainer.network)
+        self.source.end_epoch()
+        return relay.logs
+
+    def close(self):
+        """Leave a plain network behind: the user's optimizer, its own learning rate."""
+        network = self.trainer.network
+        if self.optimizer is not None:
+            self._unwrap()
+            network.optimizer.finalize_variable_values(network.trainable_weights)
+        if self.rate is not None:
+            network.optimizer.learning_rate = self.rate
+
+    # The way, in optimizer steps ----------------------------------------------
+
+    def _steps_ahead(self):
+        """Steps until something is to be done: choose, cut, or set the rate anew."""
+        ends = [self.step + max(1, round(self._phase()[2] / self.PIECES))]
+        if self.cut_at is not None:
+            ends.append(self.cut_at)
+        elif not self.trainer.met:
+            ends.append(max(self.choose_at, self.step + 1))
+        return max(1, min(ends) - self.step)
+
+    def _phase(self):
+        """First step, lowest rate and length of the phase: dense, or after."""
+        if self.step < self.start:
+            return 0, 0.02, self.start
+        return self.start, 0.0, max(self.steps - self.start, 1)
+
+    def _set_rate(self, count):
+        if self.rate is None:
+            return
+        first, lowest, length = self._phase()
+        progress = min((self.step + count / 2 - first) / length, 1)
+        cosine = lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
+        rate = self.rate * self.grown**0.5 * cosine
+        self.trainer.network.optimizer.learning_rate = rate
+
+    # Choose, cut, grow --------------------------------------------------------
+
+    def _choose_if_due(self):
+        trainer = self.trainer
+        while not trainer.met and self.cut_at is None and self.step >= self.choose_at:
+            self.choose_at += self.interval
+            self.turn += 1
+            last = self.step + 2 * self.interval > self.steps
+            progress = 1 if last else self.turn / trainer.schedule.cuts
+            most = 1.0 if last else trainer.schedule.most
+            start = time.perf_counter()
+            keep = trainer._select(trainer.budget.path(progress), self._scores(), most)
+            self.spent = time.perf_counter() - start
+            if keep.all() and not last:
+                continue
+            self.chosen = keep
+            shrink = min(trainer.schedule.shrink, 2 * self.interval // 3)
+            shrink = max(1, min(shrink, self.steps - self.step))
+            self.optimizer.remaining.assign(np.append(np.where(keep, 0, shrink), 0))
+            self.cut_at = self.step + shrink
+            return
+
+    def _scores(self):
+        trainer = self.trainer
+        if trainer.importance is None:
+            return _numpy(self.optimizer.scores)[:-1].astype(float)
+        scores = np.asarray(trainer.importance(trainer.network, trainer._graph), float)
+        if scores.shape != (trainer._graph.count,) or np.isnan(scores).any():
+            raise ValueError(
+                f"importance: expected {trainer._graph.count} numbers, one a channel "
+                f"group, got shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
+            )
+        return scores
+
+    def _cut_if_due(self):
+        if self.cut_at is None or self.step < self.cut_at:
+            return
+        keep, self.chosen, self.cut_at = self.chosen, None, None
+        scores = self._scores_gathered()[keep]
+        self._unwrap()
+        stop = self.trainer.network.stop_training
+        probe = self.sample and self.sample[0]
+        self.trainer._cut(keep, probe, self.step / self.source.steps, self.spent)
+        self.trainer.network.stop_training = stop
+        if self.sample:
+            _build_metrics(self.trainer.network, *self.sample)
+        averages = getattr(_innermost(self.trainer.network.optimizer), "use_ema", False)
+        if not self.trainer.met or averages:
+            self._wrap(scores)
+
+    def _scores_gathered(self):
+        return _numpy(self.optimizer.scores)[:-1]
+
+    def grow_if_done(self, callbacks):
+        """With the budget met, larger batches: fewer steps a pass."""
+        growth = self.trainer.growth
+        if (
+            not self.trainer.met
+            or self.grown > 1
+            or growth == 1
+            or not self.source.is_arrays
+        ):
+            return
+        before = self.source.steps
+        self.source.batch_size *= growth
+        self.grown = growth
+        shrunk = self.source.steps / before
+        self.step, self.steps, self.start = (
+            round(n * shrunk) for n in (self.step, self.steps, self.start)
+        )
+        callbacks.set_params({**callbacks.params, "steps": self.source.steps})
+
+    # Wrap, unwrap, restore ----------------------------------------------------
+
+    def _wrap(self, scores):
+        network = self.trainer.network
+        self.optimizer = ChannelOptimizer(network.optimizer, self.trainer._graph)
+        self.optimizer.build(network.trainable_variables)
+        self.optimizer.scores.assign(np.append(scores, 0))
+        network.optimizer = self.optimizer
+        network.train_function = None  # it holds the optimizer that it was made with
+
+    def _unwrap(self):
+        network = self.trainer.network
+        network.optimizer = self.optimizer.inner_optimizer
+        network.train_function = None
+        self.optimizer = None
+
+    def _state(self):
+        network = self.trainer.network
+        variables = [*network.variables, *network.optimizer.variables]
+        return [(v, _numpy(v).copy()) for v in variables]
+
+    def _stop_at_nan(self, logs, state):
+        # A ReLU can hide NaN weights from the loss, so both are looked at.
+        weights = self.trainer.network.trainable_variables
+        spoilt = [v.path for v in weights if not np.isfinite(_numpy(v)).all()]
+        if math.isfinite(logs["loss"]) and not spoilt:
+            return
+        for variable, value in state:
+            variable.assign(value)
+        where = f"; weights not finite: {', '.join(spoilt[:3])}" if spoilt else ""
+        raise FloatingPointError(
+            f"The training diverged before step {self.step + 1}: loss {logs['loss']}{where}. The "
+            "network is back at its last good state. Lower the learning rate, clip "
+            "gradients, or look for extreme values in the data."
+        )
+
+
+def _numpy(variable):
+    return keras.ops.convert_to_numpy(variable)
+
+
+def _build_metrics(network, x, y):
+    """Make the metrics' variables, so that what was gathered can go on in them."""
+    predicted = network(x, training=False)
+    network.compute_loss(x, y, predicted)
+    network.compute_metrics(x, y, predicted)
+
+
+def _innermost(optimizer):
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def _own_rate(optimizer):
+    """The optimizer's learning rate, or None if a schedule gives it."""
+    inner = _innermost(optimizer)
+    if isinstance(inner.get_config()["learning_rate"], dict):
+        return None
+    return float(_numpy(inner.learning_rate))

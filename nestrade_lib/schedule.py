@@ -1,0 +1,262 @@
+"""How small, along which path, and which channel groups go now.
+
+A :class:`Budget` states shares of what the network costs at first. Along the way the
+allowed cost falls as a cubic: fast while there is much to take, slowly at the end
+(Zhu & Gupta 2017). :func:`choose` takes the groups with the least importance per unit
+of cost saved, until the cost is allowed.
+
+>>> budget = Budget(macs=0.1, params=0.05)
+>>> [round(budget.path(u)["macs"], 3) for u in (0, 0.5, 1)]
+[1.0, 0.213, 0.1]
+"""
+
+import math
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+COSTS = ("macs", "params", "activation_bytes", "latency")
+
+
+class Budget:
+    """What may be left, as shares of the dense network's cost.
+
+    Parameters
+    ----------
+    macs, params, activation_bytes, latency : float, optional
+        Each in (0, 1]; at least one. Several hold together. Latency is that of one
+        prediction of one sample, on the machine that trains.
+
+    Raises
+    ------
+    ValueError
+        If a share is out of range, none is given, or a cost is unknown.
+
+    Examples
+    --------
+    >>> Budget(macs=0.25, params=0.2)
+    Budget(macs=0.25, params=0.2)
+    """
+
+    def __init__(
+        self, macs=None, params=None, activation_bytes=None, latency=None, **other
+    ):
+        if other:
+            raise ValueError(
+                f"Budget: unknown cost {', '.join(map(repr, other))}. "
+                f"It knows {', '.join(COSTS)}."
+            )
+        given = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
+        self.shares = {cost: share for cost, share in given if share is not None}
+        if not self.shares:
+            raise ValueError(
+                "Budget: expected at least one share, as in Budget(macs=0.1)."
+            )
+        for cost, share in self.shares.items():
+            number = isinstance(share, numbers.Real) and not isinstance(share, bool)
+            if not number or not 0 < share <= 1:
+                raise ValueError(
+                    f"Budget: expected {cost} to be a share in (0, 1], got {share!r}. "
+                    "0.1 keeps a tenth; 1 cuts nothing."
+                )
+
+    @classmethod
+    def of(cls, budget):
+        """Take a number for a share of the MACs, and a Budget as it is.
+
+        Examples
+        --------
+        >>> Budget.of(0.1)
+        Budget(macs=0.1)
+        """
+        return budget if isinstance(budget, cls) else cls(macs=budget)
+
+    def __repr__(self):
+        shares = ", ".join(f"{cost}={share:g}" for cost, share in self.shares.items())
+        return f"Budget({shares})"
+
+    def path(self, progress):
+        """Give the shares allowed after a part of the way.
+
+        Parameters
+        ----------
+        progress : float
+            From 0, where all is allowed, to 1, the budget.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        left = (1 - min(progress, 1)) ** 3
+        return {cost: share + (1 - share) * left for cost, share in self.shares.items()}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When the cuts fall, in shares of the whole run.
+
+    The defaults were chosen on MNIST's validation split; ``benchmarks/README.md``
+    keeps the experiments.
+
+    Attributes
+    ----------
+    start, stop : float
+        The first interval begins, the last cut falls.
+    cuts : int
+        Number of cuts between them.
+    shrink : int
+        Optimizer steps in which chosen groups go to zero, or two thirds of the
+        interval where that is shorter.
+    most : float
+        Share of a layer that one cut may take: scores are of single groups, and a
+        layer halved at once loses more than their sum.
+    multiple : int
+        Keep widths multiples of this. 8 suits the matrix units of GPUs.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> Schedule(start=0.2, stop=0.6).cuts
+    8
+    """
+
+    start: float = 0.05
+    stop: float = 0.15
+    cuts: int = 8
+    shrink: int = 60
+    most: float = 0.35
+    multiple: int = 1
+
+    def __post_init__(self):
+        rules = (
+            (
+                "start and stop",
+                0 <= self.start < self.stop <= 1,
+                "0 <= start < stop <= 1",
+            ),
+            ("cuts", self.cuts >= 1, "at least 1"),
+            ("shrink", self.shrink >= 1, "at least 1"),
+            ("most", 0 < self.most <= 1, "a share in (0, 1]"),
+            ("multiple", self.multiple >= 1, "at least 1"),
+        )
+        for name, holds, expected in rules:
+            if not holds:
+                raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
+
+
+def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
+    """Choose the channel groups that stay.
+
+    Greedy: while a cost is above what is allowed, take the group, or the block of
+    `multiple` groups of one layer, with the least score per unit of cost. Costs count
+    by how far they are above: a met one counts nothing. Groups that turn out not to
+    have been needed come back, the best first.
+
+    Parameters
+    ----------
+    graph : nestrade_lib.ChannelGraph
+    costs : nestrade_lib.costs.ChannelCosts
+        Of the network of `graph`.
+    scores : ndarray, shape (graph.count,)
+        Importance, at least 0.
+    allowed : dict of str to float
+        For each cost, the most that may be left, in its unit.
+    most : float
+        Share of a layer that may go.
+    multiple : int
+        Widths left are multiples of this.
+
+    Returns
+    -------
+    ndarray of bool, shape (graph.count,)
+        True where a group stays. The costs may still be above what is allowed, if
+        `most` or the last channel of each layer forbids more.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from nestrade_lib import trace
+    >>> from nestrade_lib.costs import ChannelCosts
+    >>> network = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
+    ... )
+    >>> graph = trace(network)
+    >>> costs = ChannelCosts(network, graph)
+    >>> choose(graph, costs, np.arange(6), {"macs": 12}).tolist()
+    [False, False, False, False, True, True]
+    """
+    keep = np.ones(graph.count, bool)
+    blocks = _Blocks(graph, scores, most, multiple)
+    taken = []
+    while True:
+        pressure = _pressure(costs.total(keep), allowed)
+        if not pressure:
+            break
+        savings = costs.savings(keep)
+        price = sum(weight * savings[cost] for cost, weight in pressure.items())
+        block = blocks.cheapest(price, keep)
+        if block is None:
+            break
+        keep[block] = False
+        taken.append(block)
+    if not _pressure(costs.total(keep), allowed):
+        for block in sorted(taken, key=lambda block: -scores[block].sum())[:50]:
+            keep[block] = True
+            if _pressure(costs.total(keep), allowed):
+                keep[block] = False
+    return keep
+
+
+def _pressure(total, allowed):
+    """How much a unit of each cost that is too high counts."""
+    return {
+        cost: math.log(total[cost] / limit) / limit
+        for cost, limit in allowed.items()
+        if total[cost] > limit * (1 + 1e-9)
+    }
+
+
+class _Blocks:
+    """The next groups of each layer to go, in order of their scores."""
+
+    def __init__(self, graph, scores, most, multiple):
+        self.graph = graph
+        self.scores = scores
+        self.multiple = multiple
+        self.order, self.least = {}, {}
+        for layer in dict.fromkeys(graph.layers.tolist()):
+            groups = np.flatnonzero(graph.layers == layer)
+            self.order[layer] = groups[np.argsort(scores[groups], kind="stable")]
+            least = math.ceil(len(groups) * (1 - most)) if len(groups) > 2 else 1
+            self.least[layer] = max(least, min(multiple, len(groups)))
+
+    def cheapest(self, price, keep):
+        """The block with the least score per price, taken off its layer's order."""
+        best, best_value = None, math.inf
+        for layer, order in list(self.order.items()):
+            block = order[: len(order) % self.multiple or self.multiple]
+            if len(order) - len(block) < self.least[layer] or self._empties(
+                block, keep
+            ):
+                del self.order[layer]
+                continue
+            saved = price[block].sum()
+            value = self.scores[block].sum() / saved if saved > 0 else math.inf
+            if value < best_value or best is None:
+                best, best_value = layer, value
+        if best is None or best_value == math.inf:
+            return None
+        order = self.order[best]
+        size = len(order) % self.multiple or self.multiple
+        self.order[best] = order[size:]
+        return order[:size]
+
+    def _empties(self, block, keep):
+        keep = keep.copy()
+        keep[block] = False
+        return bool(self.graph.emptied(keep))

@@ -1,0 +1,286 @@
+"""An epoch in pieces: cuts fall anywhere, data and callbacks see whole epochs.
+
+Keras trains by ``fit``. A cut needs a new network in the middle of an epoch, so the
+trainer calls ``fit`` once a piece. :class:`Source` hands out each piece's batches,
+so that an epoch sees every sample once whatever its pieces. :class:`Relay` passes
+batches on to the user's callbacks with the numbers that they expect, and carries the
+metrics over from one piece to the next.
+"""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+
+
+class Source:
+    """Training data of any kind that Keras' ``fit`` takes, in pieces.
+
+    Parameters
+    ----------
+    x, y, sample_weight
+        As for ``fit``: arrays (nested too), `tf.data`, `PyDataset`, a generator.
+    batch_size : int, optional
+        For arrays; 32 by default, as in Keras.
+    shuffle : bool
+        Draw a new order of the arrays each epoch.
+    steps_per_epoch : int, optional
+        Needed for data of unknown length.
+    class_weight : dict of int to float, optional
+        Loss weight of each class; 1 where one is missing.
+
+    Attributes
+    ----------
+    steps : int
+        Batches an epoch.
+
+    Raises
+    ------
+    ValueError
+        If the data are empty, their lengths differ or are unknown, or numbers in
+        them are not finite.
+
+    Examples
+    --------
+    >>> source = Source(np.arange(10.0), np.arange(10), batch_size=4, shuffle=False)
+    >>> source.steps
+    3
+    >>> source.start_epoch()
+    >>> source.take(2)["x"].tolist()
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    >>> source.take(1)["x"].tolist()
+    [8.0, 9.0]
+    """
+
+    def __init__(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size=None,
+        shuffle=True,
+        steps_per_epoch=None,
+        class_weight=None,
+    ):
+        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.is_arrays = _is_arrays(x)
+        self.shuffle = shuffle
+        self.class_weight = class_weight
+        if self.is_arrays:
+            self._samples = _check_arrays(x, y, sample_weight)
+            self.batch_size = batch_size or 32
+            self._whole = steps_per_epoch is None
+            self._asked = steps_per_epoch
+        else:
+            self.batch_size = None
+            self.steps = steps_per_epoch or _length(x)
+        self._batches = None
+
+    @property
+    def batch_size(self):
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, size):
+        self._batch_size = size
+        if self.is_arrays:
+            steps = math.ceil(self._samples / size)
+            self.steps = (
+                min(self._asked, steps) if self.__dict__.get("_asked") else steps
+            )
+
+    def sample(self, most=64):
+        """Give inputs and labels of a few samples, or None if none can be spared.
+
+        Parameters
+        ----------
+        most : int
+
+        Returns
+        -------
+        (x, y) or None
+            Of NumPy arrays; a plain generator would lose what is looked at.
+        """
+        if self.is_arrays:
+            batch = self.x, self.y
+        elif isinstance(self.x, keras.utils.PyDataset):
+            batch = self.x[0]
+        elif _is_reiterable(self.x):
+            batch = next(iter(self.x))
+        else:
+            return None
+        batch = batch if isinstance(batch, tuple) else (batch, None)
+        return tuple(
+            keras.tree.map_structure(
+                lambda a: a if a is None else _numpy(a[:most]), part, none_is_leaf=True
+            )
+            for part in batch[:2]
+        )
+
+    def start_epoch(self):
+        """Begin an epoch: a new order, or a new pass over the data."""
+        if self.is_arrays:
+            self._order = np.arange(self._samples)
+            if self.shuffle:
+                np.random.shuffle(self._order)
+            self._position = 0
+        elif isinstance(self.x, keras.utils.PyDataset):
+            self._batches = (self.x[i] for i in range(len(self.x)))
+        elif _is_reiterable(self.x):
+            self._batches = iter(self.x)
+        elif self._batches is None:
+            self._batches = iter(self.x)
+
+    def end_epoch(self):
+        """Tell a `PyDataset` that its epoch is over."""
+        if isinstance(self.x, keras.utils.PyDataset):
+            self.x.on_epoch_end()
+
+    def take(self, steps):
+        """Give the next batches as arguments for ``fit``.
+
+        Parameters
+        ----------
+        steps : int
+
+        Returns
+        -------
+        dict
+            ``x``, ``y`` and what else ``fit`` needs to train exactly on these.
+        """
+        if not self.is_arrays:
+            batches = itertools.islice(self._batches, steps)
+            # Keras knows a generator by its type.
+            weighted = (self._weighted(batch) for batch in batches)
+            return {"x": weighted, "steps_per_epoch": steps}
+        stop = self._position + steps * self.batch_size
+        rows = self._order[self._position : stop]
+        self._position = stop
+
+        def gather(values):
+            if values is None:
+                return None
+            return keras.tree.map_structure(lambda a: _rows(a, rows), values)
+
+        return {
+            "x": gather(self.x),
+            "y": gather(self.y),
+            "sample_weight": gather(self.sample_weight),
+            "batch_size": self.batch_size,
+            "shuffle": False,
+            "class_weight": self.class_weight,
+        }
+
+    def _weighted(self, batch):
+        """Keras takes no class weights beside a generator: make them sample weights."""
+        if self.class_weight is None:
+            return batch
+        x, y, *weight = batch
+        labels = _numpy(y)
+        if labels.ndim > 1:
+            labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[:, 0]
+        weights = np.array(
+            [self.class_weight.get(int(c), 1.0) for c in labels], "float32"
+        )
+        return x, y, weights * _numpy(weight[0]) if weight else weights
+
+
+class Relay(keras.callbacks.Callback):
+    """Pass one piece of an epoch on to callbacks that know only the whole.
+
+    Parameters
+    ----------
+    callbacks : keras.callbacks.CallbackList
+    offset : int
+        Batches of the epoch before this piece.
+    metrics : list of ndarray, optional
+        What the metrics had gathered before this piece.
+    """
+
+    def __init__(self, callbacks, offset, metrics=None):
+        super().__init__()
+        self.callbacks = callbacks
+        self.offset = offset
+        self.metrics = metrics
+        self.logs = {}
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras has just reset the metrics.
+        variables = self.model.metrics_variables
+        if self.metrics is not None and len(self.metrics) == len(variables):
+            for variable, value in zip(variables, self.metrics, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.callbacks.on_train_batch_begin(self.offset + batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.callbacks.on_train_batch_end(self.offset + batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.logs = dict(logs)
+        self.metrics = [_numpy(v) for v in self.model.metrics_variables]
+
+
+def _numpy(x):
+    return keras.ops.convert_to_numpy(x)
+
+
+def _rows(array, rows):
+    if isinstance(array, np.ndarray):
+        return array[rows]
+    return (
+        keras.ops.take(array, rows, axis=0) if hasattr(array, "dtype") else array[rows]
+    )
+
+
+def _is_arrays(x):
+    leaves = keras.tree.flatten(x)
+    return bool(leaves) and all(
+        hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves
+    )
+
+
+def _is_reiterable(x):
+    return hasattr(x, "__iter__") and not hasattr(x, "__next__")
+
+
+def _length(x):
+    try:
+        length = len(x)
+    except TypeError:
+        length = -1
+    if length <= 0:
+        raise ValueError(
+            f"The training data ({type(x).__name__}) is empty or does not tell how many "
+            "batches it has. Pass steps_per_epoch=."
+        )
+    return length
+
+
+def _check_arrays(x, y, sample_weight):
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    lengths = {}
+    for name, values in named.items():
+        if values is None:
+            continue
+        for leaf in keras.tree.flatten(values):
+            lengths.setdefault(name, len(leaf))
+            if len(leaf) != lengths["x"] or len(leaf) == 0:
+                shapes = {
+                    key: [tuple(a.shape) for a in keras.tree.flatten(value)]
+                    for key, value in named.items()
+                    if value is not None
+                }
+                raise ValueError(
+                    "Expected arrays of the same, non-zero number of samples, got "
+                    f"shapes {shapes}."
+                )
+            values_array = _numpy(leaf)
+            if values_array.dtype.kind == "f" and not np.isfinite(values_array).all():
+                raise ValueError(
+                    f"{name} holds {int((~np.isfinite(values_array)).sum())} numbers "
+                    "that are not finite. Remove or replace them before training."
+                )
+    return lengths["x"]

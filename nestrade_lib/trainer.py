@@ -1,0 +1,396 @@
+"""Nestrade: regularize, restructure and rescale, behind Keras' own ``fit``.
+
+    train dense ─► choose the least groups ─► drive them to zero ─► cut ─► train on
+                        ▲                                            │
+                        └──────────── until the budget is met ◄──────┘
+
+>>> from nestrade_lib import Nestrade, create_model, create_loss
+>>> network = create_model((8, 8, 1), 3)
+>>> network.compile("adam", create_loss(), metrics=["accuracy"])
+>>> x, y = np.random.rand(96, 8, 8, 1).astype("float32"), np.arange(96) % 3
+>>> trainer = Nestrade(network, budget=0.5)
+>>> history = trainer.fit(x, y, epochs=4, verbose=0)
+>>> trainer.costs.macs <= 0.5 * trainer.dense_costs.macs
+True
+"""
+
+import math
+import time
+import warnings
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from nestrade_lib.costs import ChannelCosts, count_costs
+from nestrade_lib.dependency import trace
+from nestrade_lib.labels import check_labels
+from nestrade_lib.latency import layer_seconds
+from nestrade_lib.run import Run
+from nestrade_lib.schedule import Budget, Schedule, choose
+from nestrade_lib.segments import Source
+from nestrade_lib.surgery import restructure
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cut, as it happened.
+
+    Attributes
+    ----------
+    epoch : float
+        Epochs trained before it.
+    costs : dict of str to float
+        After it.
+    widths : dict of str to int
+        Channels left of each layer, after it.
+    seconds : float
+        What choosing, cutting and proving took, without the retrace.
+    """
+
+    epoch: float
+    costs: dict
+    widths: dict
+    seconds: float
+
+
+class Nestrade:
+    """Train a network while making it smaller, toward a budget.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built and compiled; functional or sequential. It is not changed until the
+        first cut, and afterwards it is no longer the one that trains: the current
+        one is ``.network``, always a plain Keras model.
+    budget : float or Budget
+        Share of the MACs to keep, or a :class:`Budget`. 1 is Keras' own ``fit``.
+    schedule : Schedule, optional
+        When the cuts fall.
+    importance : callable, optional
+        ``(network, graph) -> scores``, one a channel group. By default the Taylor
+        importance that training itself gathers.
+    keep : sequence of str
+        Layers whose channels stay.
+    anneal : bool
+        Let the learning rate fall from the optimizer's own along a cosine, once
+        before the first cut and once over the rest of the run, to zero. Optimizers
+        with a schedule keep theirs.
+    growth : int
+        After the last cut, batches of arrays are this much larger and the learning
+        rate is the root of it higher, as suits adaptive optimizers.
+
+    Attributes
+    ----------
+    network : keras.Model
+        The network as it is now.
+    cuts : list of Cut
+    dense_costs : CostTable
+        Of the network as it was given.
+    dense_widths, dense_totals : dict
+        Its channels by layer, its costs by name.
+    history : keras.callbacks.History or None
+        Of the last ``fit``.
+
+    Raises
+    ------
+    ValueError
+        If the network is not built or compiled or has no channel to cut, a layer is
+        unknown, or the budget is below what minimal widths reach.
+
+    Examples
+    --------
+    See the module's; the chapter on training goes further.
+    """
+
+    def __init__(
+        self,
+        network,
+        budget=0.1,
+        *,
+        schedule=None,
+        importance=None,
+        keep=(),
+        anneal=True,
+        growth=2,
+    ):
+        self.budget = Budget.of(budget)
+        self.schedule = schedule or Schedule()
+        if not isinstance(self.schedule, Schedule):
+            raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
+        if importance is not None and not callable(importance):
+            raise ValueError(
+                "importance: expected a function (network, graph) -> scores, or None "
+                f"for the Taylor importance, got {importance!r}."
+            )
+        if isinstance(growth, bool) or not isinstance(growth, int) or growth < 1:
+            raise ValueError(
+                f"growth: expected a whole number of at least 1, got {growth!r}."
+            )
+        self.importance = importance
+        self.keep = tuple(keep)
+        self.anneal = anneal
+        self.growth = growth
+        self.network = network
+        self.cuts = []
+        self.history = None
+        self._graph = trace(network, keep=self.keep)
+        if not getattr(network, "compiled", False):
+            raise ValueError(
+                f"Network {network.name!r} is not compiled. Call network.compile("
+                "optimizer, loss) first: Nestrade trains with the optimizer you chose."
+            )
+        self.dense_costs = count_costs(network)
+        self._costs = self._channel_costs()
+        everything = np.ones(self._graph.count, bool)
+        self.dense_totals = self._costs.total(everything)
+        self.dense_widths = self.widths
+        self._check_reachable()
+
+    # What stands now ----------------------------------------------------------
+
+    @property
+    def costs(self):
+        """The costs of the network as it is now (CostTable)."""
+        return count_costs(self.network)
+
+    @property
+    def widths(self):
+        """Channels left of each layer that can be cut (dict of str to int)."""
+        layers, counts = np.unique(self._graph.layers, return_counts=True)
+        found = dict(zip(layers.tolist(), counts.tolist(), strict=True))
+        return {x: found[x] for x in dict.fromkeys(self._graph.layers.tolist())}
+
+    @property
+    def met(self):
+        """Whether the budget is met."""
+        total = self._costs.total(np.ones(self._graph.count, bool))
+        shares = self.budget.shares
+        return all(
+            total[c] <= share * self.dense_totals[c] * (1 + 1e-9)
+            for c, share in shares.items()
+        )
+
+    def __getattr__(self, name):
+        # What is asked of the trainer and is the network's own: layers, losses, save.
+        if name.startswith("_") or name == "network":
+            raise AttributeError(name)
+        return getattr(self.network, name)
+
+    def evaluate(self, *args, **kwargs):
+        """As Keras' ``evaluate``, of the network as it is now."""
+        return self.network.evaluate(*args, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        """As Keras' ``predict``, of the network as it is now."""
+        return self.network.predict(*args, **kwargs)
+
+    def summary(self, *args, **kwargs):
+        """As Keras' ``summary``, of the network as it is now."""
+        return self.network.summary(*args, **kwargs)
+
+    # Training -----------------------------------------------------------------
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        validation_steps=None,
+        validation_batch_size=None,
+        validation_freq=1,
+    ):
+        """Train, with cuts on the way. Arguments and result are those of Keras' ``fit``.
+
+        Epochs, batches and callbacks are the user's, whatever happens inside: one
+        progress bar, one history. ``callback.model`` is the network of the moment.
+
+        Returns
+        -------
+        keras.callbacks.History
+
+        Raises
+        ------
+        ValueError
+            If data are empty, mismatched or not finite.
+        FloatingPointError
+            If the loss becomes NaN or infinite. The network is then the last good
+            one, and can be used.
+
+        Notes
+        -----
+        An interrupt (Ctrl-C) leaves a usable, plain network in ``.network``.
+        """
+        validation = {
+            "batch_size": validation_batch_size or batch_size,
+            "steps": validation_steps,
+        }
+        check_labels(self.network, y)
+        if self.met:
+            self.history = self.network.fit(
+                x, y, batch_size, epochs, verbose, callbacks, validation_split,
+                validation_data, shuffle, class_weight, sample_weight, initial_epoch,
+                steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
+            )  # fmt: skip
+            return self.history
+        if validation_split and validation_data is None:
+            x, y, sample_weight, validation_data = _split(
+                x, y, sample_weight, validation_split
+            )
+        source = Source(
+            x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight
+        )
+        own_rates = (
+            keras.callbacks.LearningRateScheduler,
+            keras.callbacks.ReduceLROnPlateau,
+        )
+        given = keras.tree.flatten(callbacks or [])
+        anneal = self.anneal and not any(isinstance(c, own_rates) for c in given)
+        run = Run(self, source, epochs - initial_epoch, anneal)
+        listed = keras.callbacks.CallbackList(
+            callbacks,
+            add_history=True,
+            add_progbar=verbose != 0,
+            verbose=1 if verbose == "auto" else verbose,
+            epochs=epochs,
+            steps=source.steps,
+            model=self.network,
+        )
+        self.history = next(
+            c for c in listed.callbacks if isinstance(c, keras.callbacks.History)
+        )
+        self.network.stop_training = False
+        listed.on_train_begin()
+        logs = {}
+        try:
+            for epoch in range(initial_epoch, epochs):
+                run.grow_if_done(listed)
+                listed.on_epoch_begin(epoch)
+                logs = run.epoch(epoch, listed)
+                due = validation_data is not None and (epoch + 1) % validation_freq == 0
+                if due:
+                    logs |= self._validate(validation_data, validation, listed)
+                listed.on_epoch_end(epoch, logs)
+                if self.network.stop_training:
+                    break
+        finally:
+            run.close()
+        listed.on_train_end(logs)
+        if not self.met:
+            warnings.warn(
+                f"The run ended before the budget {self.budget} was met. Train longer, or "
+                "let cuts take more with Schedule(most=1).",
+                stacklevel=2,
+            )
+        return self.history
+
+    def _validate(self, data, options, callbacks):
+        logs = self.network.evaluate(
+            **_unpacked(data), **options, verbose=0, return_dict=True
+        )
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    # Cutting ------------------------------------------------------------------
+
+    def _channel_costs(self):
+        seconds = (
+            layer_seconds(self.network) if "latency" in self.budget.shares else None
+        )
+        return ChannelCosts(self.network, self._graph, seconds)
+
+    def _check_reachable(self):
+        if self.met:
+            return
+        if self._graph.count == 0:
+            raise ValueError(
+                f"Network {self.network.name!r} has no channel that can be cut: "
+                f"{self._graph.fixed or 'its only layers are its outputs'}. Nestrade "
+                "needs a hidden layer."
+            )
+        allowed = dict.fromkeys(self.budget.shares, 1e-12)
+        least = choose(self._graph, self._costs, np.ones(self._graph.count), allowed)
+        total = self._costs.total(least)
+        for cost, share in self.budget.shares.items():
+            reached = total[cost] / self.dense_totals[cost]
+            if reached > share:
+                raise ValueError(
+                    f"Budget: {cost}={share:g} is below the least that {self.network.name!r} "
+                    f"can reach with one channel a layer: {reached:.2g}. Ask for at least that, "
+                    "or let more layers be cut."
+                )
+
+    def _select(self, allowed, scores, most):
+        """The groups that stay, for shares of the dense costs that are allowed."""
+        limits = {
+            cost: share * self.dense_totals[cost] for cost, share in allowed.items()
+        }
+        return choose(
+            self._graph, self._costs, scores, limits, most, self.schedule.multiple
+        )
+
+    def _cut(self, keep, probe, epoch, seconds):
+        start = time.perf_counter()
+        network = restructure(self.network, keep, self._graph, probe)
+        graph = trace(network, keep=self.keep)
+        self.network, self._graph = network, graph
+        self._costs = self._channel_costs()
+        total = self._costs.total(np.ones(graph.count, bool))
+        spent = seconds + time.perf_counter() - start
+        self.cuts.append(Cut(epoch, total, self.widths, spent))
+
+    # What came of it ----------------------------------------------------------
+
+    def report(self):
+        """Give the table of before and after, a row a layer, and the totals.
+
+        Returns
+        -------
+        nestrade_lib.report.Report
+            Print it, or show it in a notebook.
+        """
+        from nestrade_lib.report import Report
+
+        return Report(self.dense_costs, self.costs)
+
+    def plot(self):
+        """Draw how widths, costs and accuracy went over the epochs.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+        """
+        from nestrade_lib.plots import plot_run
+
+        return plot_run(self)
+
+
+def _unpacked(data):
+    if not isinstance(data, (tuple, list)):
+        return {"x": data}
+    return dict(zip(("x", "y", "sample_weight"), data, strict=False))
+
+
+def _split(x, y, sample_weight, share):
+    """Hold out the last share of the arrays, as Keras does."""
+    leaves = keras.tree.flatten((x, y, sample_weight))
+    samples = len(next(leaf for leaf in leaves if leaf is not None))
+    at = math.floor(samples * (1 - share))
+
+    def part(values, rows):
+        return keras.tree.map_structure(
+            lambda a: None if a is None else a[rows], values, none_is_leaf=True
+        )
+
+    head, tail = slice(0, at), slice(at, None)
+    values = (x, y, sample_weight)
+    return *(part(v, head) for v in values), tuple(part(v, tail) for v in values)

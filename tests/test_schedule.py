@@ -1,0 +1,86 @@
+"""Whatever the scores, a choice keeps to its costs, its layers and its order."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as kl
+
+from nestrade_lib import Budget, Schedule, count_costs, restructure, trace
+from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.schedule import choose
+
+pytestmark = pytest.mark.any_backend
+
+
+def network():
+    x = keras.Input((8, 8, 2))
+    h = kl.Conv2D(6, 3, activation="relu")(x)
+    h = kl.Add()([h, kl.Conv2D(6, 3, padding="same", activation="relu")(h)])
+    h = kl.Flatten()(kl.MaxPooling2D()(h))
+    return keras.Model(x, kl.Dense(3)(kl.Dense(12, activation="relu")(h)))
+
+
+NETWORK = network()
+GRAPH = trace(NETWORK)
+COSTS = ChannelCosts(NETWORK, GRAPH)
+DENSE = COSTS.total(np.ones(GRAPH.count, bool))
+scores = st.lists(
+    st.floats(0, 1e6, allow_subnormal=False), min_size=GRAPH.count, max_size=GRAPH.count
+).map(np.array)
+
+
+@settings(max_examples=60)
+@given(scores=scores, macs=st.floats(0.15, 1), params=st.floats(0.15, 1))
+def test_costs_are_met_and_no_layer_is_emptied(scores, macs, params):
+    allowed = {"macs": macs * DENSE["macs"], "params": params * DENSE["params"]}
+    keep = choose(GRAPH, COSTS, scores, allowed)
+    left = COSTS.total(keep)
+    assert all(left[cost] <= limit * (1 + 1e-9) for cost, limit in allowed.items())
+    assert not GRAPH.emptied(keep)
+    for layer in set(GRAPH.layers):
+        here = GRAPH.layers == layer
+        if (keep & here).any() and (~keep & here).any():
+            assert scores[keep & here].min() >= scores[~keep & here].max()
+
+
+@settings(max_examples=8)
+@given(scores=scores)
+def test_the_cost_of_an_unbuilt_network_is_that_of_the_built_one(scores):
+    keep = choose(GRAPH, COSTS, scores, {"macs": 0.4 * DENSE["macs"]})
+    built = count_costs(restructure(NETWORK, keep, GRAPH))
+    left = COSTS.total(keep)
+    assert built.macs == left["macs"] and built.params == left["params"]
+    assert built.activation_bytes == left["activation_bytes"]
+
+
+@settings(max_examples=20)
+@given(scores=scores, most=st.floats(0.1, 1))
+def test_no_layer_loses_more_than_allowed(scores, most):
+    keep = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most=most)
+    for layer in set(GRAPH.layers):
+        width = (GRAPH.layers == layer).sum()
+        assert (keep & (GRAPH.layers == layer)).sum() >= (1 - most) * width - 1e-9
+
+
+def test_the_path_falls_from_all_to_the_budget():
+    budget = Budget(macs=0.1, params=0.4)
+    path = [budget.path(u)["macs"] for u in np.linspace(0, 1, 9)]
+    assert path[0] == 1 and np.isclose(path[-1], 0.1)
+    assert (np.diff(path) < 0).all() and (np.diff(path, 2) > 0).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"start": -0.1},
+        {"start": 0.5, "stop": 0.4},
+        {"cuts": 0},
+        {"most": 0},
+        {"multiple": 0},
+    ],
+)
+def test_bad_schedules_are_refused(options):
+    with pytest.raises(ValueError, match="Schedule: "):
+        Schedule(**options)

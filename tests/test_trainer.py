@@ -1,0 +1,331 @@
+"""A run meets its budget, and users see nothing but their own epochs."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as kl
+
+from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib.importance import magnitude
+from nestrade_lib.segments import Source
+
+pytestmark = pytest.mark.any_backend
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 3, 192)
+X = (np.eye(3)[Y][:, [0, 1, 2, 0, 1, 2, 0, 1]] + 0.3 * RNG.random((192, 8))).astype(
+    "float32"
+)
+
+
+def mlp(optimizer="adam", **compiled):
+    keras.utils.set_random_seed(1)
+    dense = [kl.Dense(24, activation="relu"), kl.Dense(16, activation="relu")]
+    network = keras.Sequential([keras.Input((8,)), *dense, kl.Dense(3)])
+    network.compile(optimizer, create_loss(), metrics=["accuracy"], **compiled)
+    return network
+
+
+def residual():
+    keras.utils.set_random_seed(1)
+    x = keras.Input((8,))
+    h = kl.BatchNormalization()(kl.Dense(16, use_bias=False)(kl.Reshape((8,))(x)))
+    h = kl.Add()([h, kl.Dense(16)(kl.ReLU()(kl.Dense(20)(h)))])
+    network = keras.Model(x, kl.Dense(3)(kl.ReLU()(h)))
+    network.compile("adam", create_loss(), metrics=["accuracy"])
+    return network
+
+
+class Watch(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.epochs, self.batches, self.sizes = [], [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.append([])
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches[-1].append(batch)
+        self.sizes.append(self.model.count_params())
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        self.logs = logs
+
+
+SOON = Schedule(start=0.2, stop=0.7, cuts=3, shrink=4)
+
+
+@pytest.mark.parametrize("network", [mlp, residual])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        0.5,
+        Budget(macs=0.3, params=0.2),
+        Budget(activation_bytes=0.4),
+        Budget(params=0.05),
+    ],
+)
+def test_the_budget_is_met_by_a_plain_network(network, budget, tmp_path):
+    trainer = Nestrade(network(), budget, schedule=SOON)
+    dense = trainer.dense_costs
+    watch = Watch()
+    history = trainer.fit(
+        X, Y, epochs=4, verbose=0, validation_data=(X, Y), callbacks=[watch]
+    )
+    assert trainer.met and trainer.cuts
+    for cost, share in Budget.of(budget).shares.items():
+        assert getattr(trainer.costs, cost) <= share * getattr(dense, cost) * 1.0001
+    # Whole epochs and all batches, whatever happened inside.
+    assert watch.epochs == history.epoch == [0, 1, 2, 3]
+    assert all(batches == list(range(len(batches))) for batches in watch.batches)
+    assert len(watch.batches[0]) == 6 and len(history.history["val_loss"]) == 4
+    assert (
+        watch.sizes == sorted(watch.sizes, reverse=True)
+        and watch.sizes[0] > watch.sizes[-1]
+    )
+    # Plain: saved, loaded by Keras alone, trained on.
+    assert type(trainer.network.optimizer) is keras.optimizers.Adam
+    trainer.network.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_allclose(
+        loaded.predict(X, verbose=0),
+        trainer.predict(X, verbose=0),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    loaded.fit(X, Y, verbose=0)
+
+
+def test_it_learns_what_the_dense_network_learns():
+    trainer = Nestrade(mlp(keras.optimizers.Adam(0.01)), 0.3, schedule=SOON)
+    trainer.fit(X, Y, epochs=12, batch_size=16, verbose=0)
+    assert trainer.evaluate(X, Y, verbose=0)[1] > 0.95
+
+
+def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
+    plain, trainer = mlp(), Nestrade(mlp(), 1)
+    keras.utils.set_random_seed(7)
+    plain.fit(X, Y, epochs=2, verbose=0)
+    keras.utils.set_random_seed(7)
+    trainer.fit(X, Y, epochs=2, verbose=0)
+    for ours, theirs in zip(trainer.network.weights, plain.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
+
+
+@settings(max_examples=30)
+@given(samples=st.integers(1, 50), batch=st.integers(1, 20), data=st.data())
+def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
+    source = Source({"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch)
+    for _ in range(2):
+        source.start_epoch()
+        seen, left = [], source.steps
+        while left:
+            steps = data.draw(st.integers(1, left))
+            piece = source.take(steps)
+            np.testing.assert_array_equal(piece["y"], piece["x"]["a"] * 2)
+            seen.append(piece["x"]["a"])
+            left -= steps
+        np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(samples))
+
+
+class Batched(keras.utils.PyDataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        rows = slice(32 * i, 32 * i + 32)
+        return X[rows], Y[rows]
+
+
+def endless():
+    while True:
+        yield X[:32], Y[:32]
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        ((X, Y), {"validation_split": 0.25, "class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}),
+        ((X, Y), {"sample_weight": np.ones(192, "float32"), "shuffle": False}),
+        ((X, Y), {"steps_per_epoch": 4, "initial_epoch": 1}),
+        ((Batched(),), {"validation_data": Batched(), "class_weight": {0: 2.0}}),
+        ((endless(),), {"steps_per_epoch": 6}),
+    ],
+)
+def test_fit_takes_what_keras_takes(data, options):
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    history = trainer.fit(*data, epochs=4, verbose=0, **options)
+    assert trainer.met and history.epoch == list(
+        range(options.get("initial_epoch", 0), 4)
+    )
+    assert np.isfinite(history.history["loss"]).all()
+    if "validation_split" in options:
+        assert len(history.history["val_accuracy"]) == 4
+
+
+def test_tf_data_is_taken_too():
+    tf = pytest.importorskip("tensorflow")
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(32)
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    trainer.fit(dataset, epochs=3, verbose=0, validation_data=dataset)
+    assert trainer.met
+
+
+def test_one_epoch_is_enough():
+    trainer = Nestrade(mlp(), 0.4)
+    trainer.fit(X, Y, batch_size=4, epochs=1, verbose=0)
+    assert trainer.met and len(trainer.history.epoch) == 1
+
+
+@pytest.mark.parametrize("multiple", [2, 8])
+def test_widths_stay_multiples(multiple):
+    schedule = Schedule(
+        start=0.2, stop=0.6, cuts=2, shrink=4, multiple=multiple, most=1
+    )
+    trainer = Nestrade(mlp(), 0.5, schedule=schedule)
+    trainer.fit(X, Y, epochs=3, verbose=0)
+    assert all(width % multiple == 0 for width in trainer.widths.values())
+
+
+def test_own_importance_kept_layers_and_schedules():
+    rate = keras.optimizers.schedules.CosineDecay(1e-2, 100)
+    network = mlp(keras.optimizers.SGD(rate, momentum=0.9))
+    kept = network.layers[0].name
+    trainer = Nestrade(network, 0.6, importance=magnitude, keep=[kept], schedule=SOON)
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.met and trainer.network.get_layer(kept).units == 24
+    assert int(trainer.network.optimizer.iterations) > 18
+
+
+def test_averaged_weights_arrive_at_the_end():
+    optimizer = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9)
+    trainer = Nestrade(mlp(optimizer), 0.5, schedule=SOON)
+    trainer.fit(X, Y, epochs=6, verbose=0)
+    assert trainer.met and trainer.evaluate(X, Y, verbose=0)[1] > 0.8
+
+
+def is_usable(trainer):
+    assert np.isfinite(trainer.predict(X, verbose=0)).all()
+    assert type(trainer.network.optimizer) is keras.optimizers.Adam
+    assert np.isclose(float(trainer.network.optimizer.learning_rate), 1e-3)
+    trainer.network.fit(X, Y, verbose=0)
+
+
+@pytest.mark.parametrize("batch", range(1, 18, 3))
+def test_an_interrupt_leaves_a_usable_network(batch):
+    class Interrupt(keras.callbacks.Callback):
+        left = batch
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.left -= 1
+            if not self.left:
+                raise KeyboardInterrupt
+
+    trainer = Nestrade(mlp(), 0.3, schedule=SOON)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[Interrupt()])
+    is_usable(trainer)
+
+
+def test_a_loss_that_becomes_nan_stops_at_the_last_good_state():
+    class Spoil(Batched):
+        calls = 0
+
+        def __getitem__(self, i):
+            x, y = super().__getitem__(i)
+            self.calls += 1
+            return (x * np.nan if self.calls > 12 else x), y
+
+    trainer = Nestrade(mlp(), 0.3, schedule=SOON)
+    with pytest.raises(FloatingPointError, match="last good state"):
+        trainer.fit(Spoil(), epochs=4, verbose=0)
+    is_usable(trainer)
+
+
+def test_early_stopping_and_checkpoints_see_the_network_of_the_moment(tmp_path):
+    stop = keras.callbacks.EarlyStopping("loss", patience=0, min_delta=100)
+    save = keras.callbacks.ModelCheckpoint(str(tmp_path / "{epoch}.keras"))
+    trainer = Nestrade(
+        mlp(), 0.5, schedule=Schedule(start=0.05, stop=0.2, cuts=2, shrink=2)
+    )
+    history = trainer.fit(X, Y, epochs=9, verbose=0, callbacks=[stop, save])
+    assert len(history.epoch) == 2
+    last = keras.saving.load_model(tmp_path / "2.keras")
+    assert last.count_params() == trainer.network.count_params()
+
+
+def test_report_and_plot_tell_what_went():
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    with pytest.raises(ValueError, match="fit first"):
+        trainer.plot()
+    trainer.fit(X, Y, epochs=3, verbose=0)
+    last = str(trainer.report()).splitlines()[-1]
+    assert f"{trainer.dense_costs.macs:,} → {trainer.costs.macs:,}" in last
+    assert len(trainer.plot().axes) == 3
+
+
+BAD_FIT = [
+    ((X[:0], Y[:0]), "non-zero number of samples"),
+    ((X, Y[:100]), "same, non-zero"),
+    ((np.where(X > 1, np.inf, X), Y), r"x holds \d+ numbers that are not finite"),
+    ((X, np.eye(3)[Y]), "looks one-hot"),
+    ((X, Y + 1), "from 0 to 2 for 3 outputs, got 1 to 3"),
+    ((X, Y + 0.5), "expected integer labels"),
+    ((endless(),), "steps_per_epoch"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_FIT)
+def test_bad_data_is_refused_and_nothing_has_changed(data, message):
+    trainer = Nestrade(mlp(), 0.3)
+    before = [keras.ops.convert_to_numpy(v).copy() for v in trainer.network.variables]
+    optimizer = trainer.network.optimizer
+    with pytest.raises(ValueError, match=message):
+        trainer.fit(*data, epochs=2, verbose=0)
+    assert trainer.network.optimizer is optimizer
+    for old, variable in zip(before, trainer.network.variables, strict=True):
+        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
+
+
+def uncompiled():
+    return keras.Sequential([keras.Input((8,)), kl.Dense(4), kl.Dense(3)])
+
+
+def no_hidden_layer():
+    network = keras.Sequential([keras.Input((8,)), kl.Dense(3)])
+    network.compile("adam", create_loss())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("network", "options", "message"),
+    [
+        (mlp, {"budget": 0}, "share in"),
+        (mlp, {"budget": -0.1}, "share in"),
+        (mlp, {"budget": 1.5}, "share in"),
+        (mlp, {"budget": float("nan")}, "share in"),
+        (mlp, {"budget": "small"}, "share in"),
+        (mlp, {"budget": 0.001}, "least that .* can reach"),
+        (mlp, {"budget": 0.5, "schedule": "fast"}, "expected a Schedule"),
+        (
+            mlp,
+            {"budget": 0.5, "importance": "taylor"},
+            "importance: expected a function",
+        ),
+        (mlp, {"budget": 0.5, "growth": 0}, "growth: expected"),
+        (uncompiled, {"budget": 0.5}, "is not compiled"),
+        (no_hidden_layer, {"budget": 0.5}, "no layer that may be cut"),
+        (lambda: keras.Sequential([kl.Dense(2)]), {"budget": 0.5}, "built"),
+    ],
+)
+def test_bad_trainers_are_refused(network, options, message):
+    with pytest.raises(ValueError, match=message):
+        Nestrade(network(), **options)
+
+
+def test_an_unknown_cost_is_named():
+    with pytest.raises(ValueError, match="unknown cost 'flops'.*macs, params"):
+        Budget(flops=0.1)
