@@ -78,7 +78,7 @@ def main():
     for name in ALL:
         report["applications"][name] = application(name)
         print(name, report["applications"][name], flush=True)
-    (HERE / "structure.json").write_text(json.dumps(report, indent=1) + "\n")
+        (HERE / "structure.json").write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
