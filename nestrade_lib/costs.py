@@ -137,8 +137,8 @@ def count_costs(model):
 
     Parameters
     ----------
-    model : keras.Model
-        Functional, Sequential or subclassed; built.
+    model : keras.Model or Nestrade
+        Functional, Sequential or subclassed; built. Of a trainer, its network.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def count_costs(model):
     (2293000, 431080)
     """
     rows = {}
-    for call in record_calls(model):
+    for call in record_calls(getattr(model, "network", model)):
         rows.setdefault(id(call.layer), []).append(call)
     counted, layers = set(), []
     for calls in rows.values():
@@ -201,8 +201,8 @@ class ChannelCosts:
         Built.
     graph : nestrade_lib.ChannelGraph
         Of `network`.
-    seconds : dict of str to float, optional
-        For a latency: the time of each layer by name, spread over its weights.
+    latency : nestrade_lib.latency.Latency, optional
+        Adds the cost "latency", in seconds.
 
     Examples
     --------
@@ -216,27 +216,19 @@ class ChannelCosts:
     18.0
     """
 
-    def __init__(self, network, graph, seconds=None):
+    def __init__(self, network, graph, latency=None):
         self.graph = graph
-        calls = record_calls(network)
-        uses = {}
-        for call in calls:
-            for variable, times in call.uses or ():
-                if variable is not None:
-                    uses[variable.path] = uses.get(variable.path, 0) + times
-        self._uses = {"macs": uses, "params": {v.path: 1 for v in network.weights}}
-        self._bytes = {}
-        for call in calls:
+        self.latency = latency
+        uses, self._bytes, self._fixed_macs = {}, {}, 0
+        for call in record_calls(network):
             name = call.layer.name
             self._bytes[name] = self._bytes.get(name, 0) + _activation_bytes(call)
-        if seconds is not None:
-            self._uses["latency"] = {
-                v.path: seconds[layer.name]
-                / sum(math.prod(w.shape) for w in layer.weights)
-                for layer in network.layers
-                for v in layer.weights
-                if layer.name in seconds
-            }
+            for variable, times in call.uses or ():
+                if variable is None:  # attention's products: counted as they are now
+                    self._fixed_macs += times
+                else:
+                    uses[variable.path] = uses.get(variable.path, 0) + times
+        self._uses = {"macs": uses, "params": {v.path: 1 for v in network.weights}}
 
     def total(self, keep):
         """Give each cost of the network with the groups kept.
@@ -250,7 +242,10 @@ class ChannelCosts:
         dict of str to float
         """
         total = {cost: self.graph.cost(uses, keep) for cost, uses in self._uses.items()}
+        total["macs"] += self._fixed_macs
         total["activation_bytes"] = self._activations(keep)
+        if self.latency is not None:
+            total["latency"] = self.latency.seconds(total["macs"])
         return total
 
     def savings(self, keep):
@@ -264,6 +259,8 @@ class ChannelCosts:
             cost: self.graph.savings(uses, keep) for cost, uses in self._uses.items()
         }
         saved["activation_bytes"] = self._activation_savings(keep)
+        if self.latency is not None:
+            saved["latency"] = self.latency.per_mac * saved["macs"]
         return saved
 
     def _activations(self, keep):

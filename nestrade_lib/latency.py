@@ -1,26 +1,82 @@
-"""How long layers take: the measured side of a budget on latency."""
+"""Latency: measured on the networks that there are, estimated for those in between.
+
+What a prediction takes does not fall to nothing with the channels: a part of it is
+calls and launches. So two networks are measured, the one that is and the one with a
+single channel a layer, and in between time is taken to be linear in the MACs. Each
+cut is measured again and corrects the line.
+"""
 
 import time
 
 import keras
 import numpy as np
 
+from nestrade_lib.surgery import cut
 
-def layer_seconds(network, repeats=20):
-    """Measure each layer's time for one sample, as the least of several runs."""
-    seconds = {}
-    for layer in network.layers:
-        if not layer.weights:
-            continue
-        inputs = keras.tree.map_structure(
-            lambda x: np.zeros((1, *x.shape[1:]), "float32"), layer.input
-        )
-        alone = keras.Model(layer.input, layer.output)
-        alone.predict_on_batch(inputs)
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            alone.predict_on_batch(inputs)
-            times.append(time.perf_counter() - start)
-        seconds[layer.name] = min(times)
-    return seconds
+BATCH = 64
+
+
+def measure_latency(network, batch_size=BATCH, repeats=30):
+    """Measure a prediction: the least of several, in seconds.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Built.
+    batch_size : int
+        Samples a prediction.
+    repeats : int
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> measure_latency(network, repeats=2) > 0
+    True
+    """
+
+    def batch(x):
+        return np.zeros((batch_size, *x.shape[1:]), x.dtype)
+
+    sequential = isinstance(network, keras.Sequential)  # it may have no .input
+    inputs = network.inputs[0] if sequential else network.input
+    inputs = keras.tree.map_structure(batch, inputs)
+    network.predict_on_batch(inputs)  # traces
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        network.predict_on_batch(inputs)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+class Latency:
+    """A line through two measured networks: seconds as a function of MACs.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The dense one.
+    costs : nestrade_lib.costs.ChannelCosts
+        Of it.
+    least : ndarray of bool, shape (groups,)
+        The smallest network that it can be cut to.
+    """
+
+    def __init__(self, network, costs, least):
+        self.least_macs = costs.total(least)["macs"]
+        self.least_seconds = measure_latency(cut(network, least, costs.graph))
+        self.correct(network, costs)
+
+    def correct(self, network, costs):
+        """Put the line through the network as it is now."""
+        macs = costs.total(np.ones(costs.graph.count, bool))["macs"]
+        seconds = max(measure_latency(network), self.least_seconds)
+        self.per_mac = (seconds - self.least_seconds) / max(macs - self.least_macs, 1)
+
+    def seconds(self, macs):
+        """Estimate the latency at a number of MACs."""
+        return self.least_seconds + self.per_mac * (macs - self.least_macs)

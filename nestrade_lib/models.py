@@ -84,6 +84,75 @@ def create_model(
     return keras.Model(inputs, logits, name=name)
 
 
+def create_resnet(
+    input_shape, num_classes, *, widths=(32, 64, 128), blocks=1, name=None
+):
+    """Build a residual classifier for images, with batch norms, not yet compiled.
+
+    A stage a width; each but the first halves the image's sides. Global pooling
+    instead of a hidden layer, so that nearly all MACs are in convolutions whose
+    channels the additions tie together.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``(height, width, channels)``, without the batch axis.
+    num_classes : int
+        At least 2.
+    widths : sequence of int
+        Channels of each stage.
+    blocks : int
+        Residual blocks a stage, of two convolutions each.
+    name : str, optional
+        The model's name.
+
+    Returns
+    -------
+    keras.Model
+        From ``(batch, *input_shape)`` to logits ``(batch, num_classes)``.
+
+    Raises
+    ------
+    ValueError
+        If a shape or number is out of range.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun (2016), "Deep residual learning for image recognition".
+
+    Examples
+    --------
+    >>> create_resnet((28, 28, 1), 10).count_params()
+    308394
+    """
+    input_shape = _checked_shape(input_shape)
+    if len(input_shape) != 3:
+        raise ValueError(
+            "input_shape: a residual network needs (height, width, channels), got "
+            f"{input_shape!r}."
+        )
+    _check_classes(num_classes)
+    for what, numbers_given in (("widths", tuple(widths)), ("blocks", (blocks,))):
+        if not numbers_given or not all(
+            isinstance(n, numbers.Integral) and not isinstance(n, bool) and n > 0
+            for n in numbers_given
+        ):
+            raise ValueError(
+                f"{what}: expected whole numbers above 0, got {numbers_given!r}."
+            )
+    inputs = keras.Input(input_shape)
+    x = _normed_convolution(inputs, widths[0], "stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)
+    for stage, width in enumerate(widths, start=1):
+        for block in range(1, blocks + 1):
+            stride = 2 if stage > 1 and block == 1 else 1
+            x = _residual_block(x, width, stride, f"stage{stage}_block{block}")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(
+        inputs, keras.layers.Dense(num_classes, name="logits")(x), name=name
+    )
+
+
 def create_loss():
     """Give the loss for integer labels and logits: cross-entropy.
 
@@ -209,6 +278,25 @@ def _convolutions(x):
         x = keras.layers.MaxPooling2D(window, name=f"pool{stage}")(x)
         if max(x.shape[1:3]) <= 7:
             return x
+
+
+def _normed_convolution(x, filters, name, size=3, stride=1):
+    x = keras.layers.Conv2D(
+        filters, size, stride, padding="same", use_bias=False, name=f"{name}_conv"
+    )(x)
+    return keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+
+
+def _residual_block(x, width, stride, name):
+    """Two convolutions, and around them the identity, or a projection to the shape."""
+    y = _normed_convolution(x, width, f"{name}_first", stride=stride)
+    y = keras.layers.ReLU(name=f"{name}_relu")(y)
+    y = _normed_convolution(y, width, f"{name}_second")
+    if stride > 1 or x.shape[-1] != width:
+        x = _normed_convolution(x, width, f"{name}_shortcut", size=1, stride=stride)
+    return keras.layers.ReLU(name=f"{name}_out")(
+        keras.layers.Add(name=f"{name}_add")([x, y])
+    )
 
 
 def _is_number(value):

@@ -20,7 +20,7 @@ class Run:
 
     PIECES = 12  # of a phase: the learning rate is set anew for each
 
-    def __init__(self, trainer, source, epochs, anneal):
+    def __init__(self, trainer, source, epochs, anneal, validate):
         schedule = trainer.schedule
         self.trainer = trainer
         self.source = source
@@ -36,6 +36,9 @@ class Run:
         self.turn = 0  # how many intervals have begun
         self.chosen = None  # the groups that stay, from the choice to the cut
         self.cut_at = None
+        self.validate = validate
+        self.reference = None  # validation accuracy before the first cut
+        self.safe = None  # the network before the last cut, and its state
         self.spent = 0.0  # seconds that the choice took
         self.grown = 1
         self._wrap(np.zeros(trainer._graph.count))
@@ -49,7 +52,7 @@ class Run:
             callbacks.set_model(self.trainer.network)
             count = min(self.source.steps - position, self._steps_ahead())
             self._set_rate(count)
-            state = self._state()
+            state = self._state(self.trainer.network.optimizer)
             relay = Relay(callbacks, position, relay and relay.metrics)
             self.trainer.network.fit(
                 **self.source.take(count),
@@ -106,6 +109,8 @@ class Run:
     def _choose_if_due(self):
         trainer = self.trainer
         while not trainer.met and self.cut_at is None and self.step >= self.choose_at:
+            if trainer.budget.within is not None and self._lost_too_much():
+                return
             self.choose_at += self.interval
             self.turn += 1
             last = self.step + 2 * self.interval > self.steps
@@ -122,6 +127,29 @@ class Run:
             self.optimizer.remaining.assign(np.append(np.where(keep, 0, shrink), 0))
             self.cut_at = self.step + shrink
             return
+
+    def _lost_too_much(self):
+        """Hold the network to its accuracy: take the last cut back if it lost more."""
+        trainer = self.trainer
+        accuracy = _accuracy(self.validate())
+        if self.reference is None:
+            self.reference = accuracy
+        kept = 100 * (self.reference - accuracy) <= trainer.budget.within
+        done = (
+            self.turn >= trainer.schedule.cuts or self.step + self.interval > self.steps
+        )
+        if kept and not done:
+            self.safe = trainer.network, self._state(self.optimizer.inner_optimizer)
+            return False
+        self._unwrap()
+        if not kept:
+            network, state = self.safe
+            for variable, value in state:
+                variable.assign(value)
+            trainer._adopt(network)
+            trainer.cuts.pop()
+        trainer._settled = True
+        return True
 
     def _scores(self):
         trainer = self.trainer
@@ -189,9 +217,8 @@ class Run:
         network.train_function = None
         self.optimizer = None
 
-    def _state(self):
-        network = self.trainer.network
-        variables = [*network.variables, *network.optimizer.variables]
+    def _state(self, optimizer):
+        variables = [*self.trainer.network.variables, *optimizer.variables]
         return [(v, _numpy(v).copy()) for v in variables]
 
     def _stop_at_nan(self, logs, state):
@@ -212,6 +239,16 @@ class Run:
 
 def _numpy(variable):
     return keras.ops.convert_to_numpy(variable)
+
+
+def _accuracy(logs):
+    found = [name for name in logs if "acc" in name]
+    if not found:
+        raise ValueError(
+            f"A budget within points of accuracy needs an accuracy among the metrics, got "
+            f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
+        )
+    return logs[found[0]]
 
 
 def _build_metrics(network, x, y):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
+SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
 
 class Budget:
@@ -25,13 +26,17 @@ class Budget:
     Parameters
     ----------
     macs, params, activation_bytes, latency : float, optional
-        Each in (0, 1]; at least one. Several hold together. Latency is that of one
-        prediction of one sample, on the machine that trains.
+        Each in (0, 1]. Several hold together. Latency is that of a prediction of 64
+        samples, measured on the machine that trains.
+    within : float, optional
+        As small as possible within these points (percent) of the validation accuracy
+        that the network had before its first cut. Cutting ends at the first cut
+        that loses more, which is taken back, or at the shares, where there are any.
 
     Raises
     ------
     ValueError
-        If a share is out of range, none is given, or a cost is unknown.
+        If a number is out of range, none is given, or a cost is unknown.
 
     Examples
     --------
@@ -40,7 +45,13 @@ class Budget:
     """
 
     def __init__(
-        self, macs=None, params=None, activation_bytes=None, latency=None, **other
+        self,
+        macs=None,
+        params=None,
+        activation_bytes=None,
+        latency=None,
+        within=None,
+        **other,
     ):
         if other:
             raise ValueError(
@@ -49,17 +60,22 @@ class Budget:
             )
         given = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
         self.shares = {cost: share for cost, share in given if share is not None}
-        if not self.shares:
+        self.within = within
+        if not self.shares and within is None:
             raise ValueError(
                 "Budget: expected at least one share, as in Budget(macs=0.1)."
             )
         for cost, share in self.shares.items():
-            number = isinstance(share, numbers.Real) and not isinstance(share, bool)
-            if not number or not 0 < share <= 1:
+            if not _is_number(share) or not 0 < share <= 1:
                 raise ValueError(
                     f"Budget: expected {cost} to be a share in (0, 1], got {share!r}. "
                     "0.1 keeps a tenth; 1 cuts nothing."
                 )
+        if within is not None and not (_is_number(within) and 0 < within < 100):
+            raise ValueError(
+                "Budget: expected within to be points of accuracy between 0 and 100, "
+                f"got {within!r}. 0.5 allows 98.5 % where there were 99.0 %."
+            )
 
     @classmethod
     def of(cls, budget):
@@ -73,8 +89,8 @@ class Budget:
         return budget if isinstance(budget, cls) else cls(macs=budget)
 
     def __repr__(self):
-        shares = ", ".join(f"{cost}={share:g}" for cost, share in self.shares.items())
-        return f"Budget({shares})"
+        given = self.shares | ({} if self.within is None else {"within": self.within})
+        return f"Budget({', '.join(f'{name}={x:g}' for name, x in given.items())})"
 
     def path(self, progress):
         """Give the shares allowed after a part of the way.
@@ -88,6 +104,8 @@ class Budget:
         -------
         dict of str to float
         """
+        if self.within is not None and not self.shares:
+            return {"macs": SMALLEST ** min(progress, 1)}  # each cut the same share
         left = (1 - min(progress, 1)) ** 3
         return {cost: share + (1 - share) * left for cost, share in self.shares.items()}
 
@@ -210,6 +228,10 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
             if _pressure(costs.total(keep), allowed):
                 keep[block] = False
     return keep
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _pressure(total, allowed):

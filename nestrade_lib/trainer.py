@@ -14,6 +14,7 @@
 True
 """
 
+import functools
 import math
 import time
 import warnings
@@ -25,7 +26,7 @@ import numpy as np
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.dependency import trace
 from nestrade_lib.labels import check_labels
-from nestrade_lib.latency import layer_seconds
+from nestrade_lib.latency import Latency
 from nestrade_lib.run import Run
 from nestrade_lib.schedule import Budget, Schedule, choose
 from nestrade_lib.segments import Source
@@ -71,7 +72,7 @@ class Nestrade:
         ``(network, graph) -> scores``, one a channel group. By default the Taylor
         importance that training itself gathers.
     keep : sequence of str
-        Layers whose channels stay.
+        Layers to leave as they are.
     anneal : bool
         Let the learning rate fall from the optimizer's own along a cosine, once
         before the first cut and once over the rest of the run, to zero. Optimizers
@@ -141,10 +142,13 @@ class Nestrade:
                 "optimizer, loss) first: Nestrade trains with the optimizer you chose."
             )
         self.dense_costs = count_costs(network)
-        self._costs = self._channel_costs()
-        everything = np.ones(self._graph.count, bool)
-        self.dense_totals = self._costs.total(everything)
         self.dense_widths = self.widths
+        self._settled = False  # a search within points of accuracy has ended
+        self._costs = ChannelCosts(network, self._graph)
+        self._least = self._smallest()
+        if "latency" in self.budget.shares:
+            self._costs.latency = Latency(network, self._costs, self._least)
+        self.dense_totals = self._totals()
         self._check_reachable()
 
     # What stands now ----------------------------------------------------------
@@ -164,12 +168,9 @@ class Nestrade:
     @property
     def met(self):
         """Whether the budget is met."""
-        total = self._costs.total(np.ones(self._graph.count, bool))
-        shares = self.budget.shares
-        return all(
-            total[c] <= share * self.dense_totals[c] * (1 + 1e-9)
-            for c, share in shares.items()
-        )
+        if self.budget.within is not None and not self._settled:
+            return False
+        return self._within_shares()
 
     def __getattr__(self, name):
         # What is asked of the trainer and is the network's own: layers, losses, save.
@@ -247,6 +248,10 @@ class Nestrade:
             x, y, sample_weight, validation_data = _split(
                 x, y, sample_weight, validation_split
             )
+        if self.budget.within is not None and validation_data is None:
+            raise ValueError(
+                f"{self.budget} needs validation_data: it is held to its accuracy."
+            )
         source = Source(
             x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight
         )
@@ -256,7 +261,8 @@ class Nestrade:
         )
         given = keras.tree.flatten(callbacks or [])
         anneal = self.anneal and not any(isinstance(c, own_rates) for c in given)
-        run = Run(self, source, epochs - initial_epoch, anneal)
+        check = functools.partial(self._validate, validation_data, validation)
+        run = Run(self, source, epochs - initial_epoch, anneal, check)
         listed = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
@@ -279,7 +285,7 @@ class Nestrade:
                 logs = run.epoch(epoch, listed)
                 due = validation_data is not None and (epoch + 1) % validation_freq == 0
                 if due:
-                    logs |= self._validate(validation_data, validation, listed)
+                    logs |= check()
                 listed.on_epoch_end(epoch, logs)
                 if self.network.stop_training:
                     break
@@ -294,7 +300,7 @@ class Nestrade:
             )
         return self.history
 
-    def _validate(self, data, options, callbacks):
+    def _validate(self, data, options):
         logs = self.network.evaluate(
             **_unpacked(data), **options, verbose=0, return_dict=True
         )
@@ -302,31 +308,30 @@ class Nestrade:
 
     # Cutting ------------------------------------------------------------------
 
-    def _channel_costs(self):
-        seconds = (
-            layer_seconds(self.network) if "latency" in self.budget.shares else None
-        )
-        return ChannelCosts(self.network, self._graph, seconds)
+    def _totals(self):
+        return self._costs.total(np.ones(self._graph.count, bool))
+
+    def _within_shares(self):
+        if self._settled:
+            return True
+        total, dense = self._totals(), self.dense_totals
+        shares = self.budget.shares.items()
+        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
+
+    def _smallest(self):
+        """The groups of the smallest network that cutting can reach."""
+        nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
+        return choose(self._graph, self._costs, np.ones(self._graph.count), nothing)
 
     def _check_reachable(self):
-        if self.met:
-            return
-        if self._graph.count == 0:
-            raise ValueError(
-                f"Network {self.network.name!r} has no channel that can be cut: "
-                f"{self._graph.fixed or 'its only layers are its outputs'}. Nestrade "
-                "needs a hidden layer."
-            )
-        allowed = dict.fromkeys(self.budget.shares, 1e-12)
-        least = choose(self._graph, self._costs, np.ones(self._graph.count), allowed)
-        total = self._costs.total(least)
+        total = self._costs.total(self._least)
         for cost, share in self.budget.shares.items():
             reached = total[cost] / self.dense_totals[cost]
             if reached > share:
                 raise ValueError(
-                    f"Budget: {cost}={share:g} is below the least that {self.network.name!r} "
-                    f"can reach with one channel a layer: {reached:.2g}. Ask for at least that, "
-                    "or let more layers be cut."
+                    f"Budget: {cost}={share:g} is below the least that "
+                    f"{self.network.name!r} can reach with one channel a layer: "
+                    f"{reached:.2g}. Ask for at least that, or let more layers be cut."
                 )
 
     def _select(self, allowed, scores, most):
@@ -341,12 +346,19 @@ class Nestrade:
     def _cut(self, keep, probe, epoch, seconds):
         start = time.perf_counter()
         network = restructure(self.network, keep, self._graph, probe)
-        graph = trace(network, keep=self.keep)
-        self.network, self._graph = network, graph
-        self._costs = self._channel_costs()
-        total = self._costs.total(np.ones(graph.count, bool))
+        self._adopt(network)
+        total = self._totals()
         spent = seconds + time.perf_counter() - start
         self.cuts.append(Cut(epoch, total, self.widths, spent))
+
+    def _adopt(self, network):
+        """Go on with another network."""
+        latency = self._costs.latency
+        self.network = network
+        self._graph = trace(network, keep=self.keep)
+        self._costs = ChannelCosts(network, self._graph, latency)
+        if latency is not None:
+            latency.correct(network, self._costs)
 
     # What came of it ----------------------------------------------------------
 

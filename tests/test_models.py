@@ -13,6 +13,9 @@ from nestrade_lib import (
     create_model,
     create_nestrade_model,
     create_optimizer,
+    create_resnet,
+    restructure,
+    trace,
 )
 
 pytestmark = pytest.mark.any_backend
@@ -125,3 +128,32 @@ def test_bad_penalties_are_refused(l1):
 def test_bad_dropout_is_refused(dropout):
     with pytest.raises(ValueError, match="dropout: expected"):
         create_model((3,), 3, dropout=dropout)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (9, 8, 3)])
+@pytest.mark.parametrize(("widths", "blocks"), [((4, 8), 2), ((3,), 1), ([5, 5, 7], 1)])
+def test_a_residual_network_keeps_its_widths_and_can_be_cut(shape, widths, blocks):
+    network = create_resnet(shape, 3, widths=widths, blocks=blocks)
+    assert network.output_shape == (None, 3)
+    adds = [x for x in network.layers if isinstance(x, keras.layers.Add)]
+    assert [x.output.shape[-1] for x in adds] == [
+        w for w in widths for _ in range(blocks)
+    ]
+    smaller = restructure(network, np.arange(trace(network).count) % 3 > 0)
+    assert smaller.count_params() < network.count_params()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((9,), 3), "residual network needs"),
+        (((9, 9, 1), 1), "num_classes: expected"),
+        (((9, 9, 1), 3, ()), "widths: expected"),
+        (((9, 9, 1), 3, (4, 0)), "widths: expected"),
+        (((9, 9, 1), 3, (4,), 0), "blocks: expected"),
+    ],
+)
+def test_bad_residual_networks_are_refused(arguments, message):
+    names = "input_shape", "num_classes", "widths", "blocks"
+    with pytest.raises(ValueError, match=message):
+        create_resnet(**dict(zip(names, arguments, strict=False)))

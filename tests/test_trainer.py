@@ -180,6 +180,38 @@ def test_one_epoch_is_enough():
     assert trainer.met and len(trainer.history.epoch) == 1
 
 
+@pytest.mark.parametrize("points", [0.5, 30])
+def test_as_small_as_possible_within_points_of_accuracy(points):
+    schedule = Schedule(start=0.4, stop=0.9, cuts=6, shrink=4)
+    trainer = Nestrade(
+        mlp(keras.optimizers.Adam(0.01)), Budget(within=points), schedule=schedule
+    )
+    seen = Watch()
+    trainer.fit(X, Y, epochs=20, verbose=0, validation_data=(X, Y), callbacks=[seen])
+    dense = max(trainer.history.history["val_accuracy"][:8])
+    assert (
+        trainer.met
+        and trainer.evaluate(X, Y, verbose=0)[1] >= dense - points / 100 - 0.02
+    )
+    sizes = [cut.costs["macs"] for cut in trainer.cuts]
+    assert sizes == sorted(sizes, reverse=True)
+    is_usable(trainer, rate=0.01)
+
+
+def test_a_search_needs_validation_and_an_accuracy():
+    with pytest.raises(ValueError, match="needs validation_data"):
+        Nestrade(mlp(), Budget(within=1)).fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="within to be points"):
+        Budget(within=0)
+
+
+def test_latency_is_measured_and_the_unreachable_is_said():
+    trainer = Nestrade(mlp(), Budget(latency=1.0))
+    assert trainer.dense_totals["latency"] > 0 and trainer.met
+    with pytest.raises(ValueError, match="latency=0.0001 is below the least"):
+        Nestrade(mlp(), Budget(latency=0.0001))
+
+
 @pytest.mark.parametrize("multiple", [2, 8])
 def test_widths_stay_multiples(multiple):
     schedule = Schedule(
@@ -207,10 +239,10 @@ def test_averaged_weights_arrive_at_the_end():
     assert trainer.met and trainer.evaluate(X, Y, verbose=0)[1] > 0.8
 
 
-def is_usable(trainer):
+def is_usable(trainer, rate=1e-3):
     assert np.isfinite(trainer.predict(X, verbose=0)).all()
     assert type(trainer.network.optimizer) is keras.optimizers.Adam
-    assert np.isclose(float(trainer.network.optimizer.learning_rate), 1e-3)
+    assert np.isclose(float(trainer.network.optimizer.learning_rate), rate)
     trainer.network.fit(X, Y, verbose=0)
 
 
