@@ -6,9 +6,8 @@ BIN    := .venv/bin
 PIP    := -m pip --quiet --disable-pip-version-check
 PROSE  := *.md chapters appendix nestrade_lib scripts tests
 
-# As the notebooks' setup cell has it: fewer log lines, and rounding that varies less.
-export TF_CPP_MIN_LOG_LEVEL  := 3
-export TF_ENABLE_ONEDNN_OPTS := 0
+# As the notebooks' setup cell has it: no start-up messages.
+export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint lab notebooks serve browser test-colab test-backends \

@@ -2,8 +2,9 @@
 
 The theme's icon script alone weighs more than a chapter with its figures, and its
 style sheet draws the same icons from a font. So, after the build: the script goes,
-style rules for classes that occur nowhere go, and the icon font keeps the icons that
-are left. Thebe (live kernels from a server) is not offered, so its script goes as well.
+style rules for classes that occur nowhere go, the icon fonts keep the icons that are
+left. Thebe (live kernels from a server) is not offered, so its script goes as well; so
+does MathJax on a page without formulas.
 """
 
 import re
@@ -14,25 +15,43 @@ import tinycss2
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-# Style sheets that come whole from the theme and its companions.
-STYLES = ("styles/pydata-sphinx-theme.css", "sphinx-design.min.css", "mystnb.*.css")
-FONTS = "vendor/fontawesome/webfonts"
+# Style sheets that come whole from the theme and its companions. The older theme, for
+# Python 3.10, has files of its own for Bootstrap and the icons.
+STYLES = (
+    "styles/pydata-sphinx-theme.css",
+    "styles/bootstrap.css",
+    "vendor/fontawesome/*/css/all.min.css",
+    "sphinx-design.min.css",
+    "mystnb.*.css",
+)
+FONTS = "vendor/fontawesome/**/webfonts/*.ttf"
 FONT_SOURCES = re.compile(
     r'url\(([^)]*)\.woff2\) format\("woff2"\),\s*url\(\1\.ttf\) format\("truetype"\)'
 )
-ICON_SCRIPT = re.compile(r"\s*<script[^>]*/fontawesome\.js[^>]*></script>")
+ICON_SCRIPTS = ("**/fontawesome.js", "vendor/fontawesome/*/js/all.min.js")
+ICON_LOADERS = re.compile(
+    r"\s*<script[^>]*/(?:fontawesome\.js|fontawesome/[^>]*/all\.min\.js)[^>]*></script>"
+    r"|\s*<link[^>]*preload[^>]*/fontawesome/[^>]*>"
+)
 ICON = re.compile("[\\ue000-\\uf8ff]")  # the private area, where icon fonts draw
 
 
-def _drop_thebe(app, pagename, templatename, context, doctree):
-    def is_thebe(file):
-        body = (getattr(file, "attributes", None) or {}).get("body") or ""
-        return (
-            "thebe" in str(getattr(file, "filename", file)) or "thebe_selector" in body
+def _drop_scripts(app, pagename, templatename, context, doctree):
+    """Load no live kernels, and MathJax only where there is something to set."""
+    body = context.get("body", "")
+    unused = ["thebe"]
+    if 'class="math' not in body and "widget-view" not in body:
+        unused += [app.config.mathjax_path, "window.MathJax"]
+
+    def is_unused(file):
+        code = (getattr(file, "attributes", None) or {}).get("body") or ""
+        return any(
+            name in str(getattr(file, "filename", file)) or name in code
+            for name in unused
         )
 
     for key in ("script_files", "css_files"):
-        context[key] = [file for file in context[key] if not is_thebe(file)]
+        context[key] = [file for file in context[key] if not is_unused(file)]
 
 
 def _styles(static):
@@ -98,7 +117,7 @@ def _classes(selector):
 
 def subset_font(source, characters):
     """Return the font file `source` (TrueType) as WOFF with only `characters`."""
-    font = TTFont(source)
+    font = TTFont(source, recalcTimestamp=False)  # the same bytes at each build
     job = subset.Subsetter(subset.Options(layout_features=[]))
     job.populate(unicodes=characters)
     job.subset(font)
@@ -108,10 +127,9 @@ def subset_font(source, characters):
     return out.getvalue()
 
 
-def _forget_lean_files(app):
+def _forget_lean_files(app, builder):
     """Remove what the last build made lean, so that Sphinx copies it whole again."""
-    static = Path(app.outdir, "_static")
-    for path in _styles(static):
+    for path in _styles(Path(app.outdir, "_static")):
         path.unlink()
 
 
@@ -121,12 +139,12 @@ def _make_lean(app, exception):
     if exception or app.builder.format != "html" or not static.is_dir():
         return
     # Templates and maps of the theme's own workshop, copied along with its files.
-    for pattern in ("*.html", "**/*.map", "**/fontawesome.js"):
+    for pattern in ("*.html", "**/*.map", *ICON_SCRIPTS):
         for path in static.glob(pattern):
             path.unlink()
     for page in site.rglob("*.html"):
         html = page.read_text(encoding="utf-8")
-        lean = ICON_SCRIPT.sub("", html)
+        lean = ICON_LOADERS.sub("", html)
         if lean != html:
             page.write_text(lean, encoding="utf-8")
 
@@ -137,14 +155,14 @@ def _make_lean(app, exception):
         path.write_text(
             FONT_SOURCES.sub(r'url(\1.woff) format("woff")', css), encoding="utf-8"
         )
-    for font in (static / FONTS).glob("*.ttf"):
+    for font in static.glob(FONTS):
         font.with_suffix(".woff").write_bytes(subset_font(font, icons))
         font.with_suffix(".woff2").unlink(missing_ok=True)
         font.unlink()
 
 
 def setup(app):
-    app.connect("html-page-context", _drop_thebe, priority=900)
-    app.connect("builder-inited", _forget_lean_files, priority=0)
+    app.connect("html-page-context", _drop_scripts, priority=900)
+    app.connect("write-started", _forget_lean_files)
     app.connect("build-finished", _make_lean)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

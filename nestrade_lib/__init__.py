@@ -19,6 +19,7 @@ _HOME = {
     "Batches": "batches",
     "tf_batches": "batches",
     "create_model": "models",
+    "create_resnet": "models",
     "create_loss": "models",
     "create_optimizer": "models",
     "create_nestrade_model": "models",

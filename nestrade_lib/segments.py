@@ -90,7 +90,7 @@ class Source:
                 min(self._asked, steps) if self.__dict__.get("_asked") else steps
             )
 
-    def sample(self, most=64):
+    def sample(self, most=16):
         """Give inputs and labels of a few samples, or None if none can be spared.
 
         Parameters

@@ -22,7 +22,6 @@ from scripts.notebooks import ROOT, pages
 ENVIRONMENT = {
     "PYTEST_CURRENT_TEST": "stored as the test run will see it",
     "TF_CPP_MIN_LOG_LEVEL": "3",
-    "TF_ENABLE_ONEDNN_OPTS": "0",
     "PYTHONHASHSEED": "0",
 }
 WIDGETS = "application/vnd.jupyter.widget-state+json"

@@ -21,44 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 VENDOR = ROOT / "assets" / "vendor"
 RECORD = VENDOR / "VENDOR.json"
 
+MATHJAX, ESBUILD = "mathjax-full@3.2.2", "esbuild@0.28.2"
+BUNDLE = "mathjax/mathjax.js"
+
 # Package -> files to keep: {path in the package: path below assets/vendor}.
-# MathJax is taken in its parts: the ready-made bundles add a menu, MathML input
-# and the code that loads them, which makes them half as big again.
-MATHJAX_PARTS = [
-    "startup.js",
-    "core.js",
-    "input/tex.js",
-    "output/chtml.js",
-    "output/chtml/fonts/tex.js",
-    "a11y/assistive-mml.js",
-    # Loaded by name when a formula first needs them.
-    *(
-        f"input/tex/extensions/{name}.js"
-        for name in (
-            "bbox",
-            "boldsymbol",
-            "braket",
-            "cancel",
-            "color",
-            "enclose",
-            "unicode",
-        )
-    ),
-    *(
-        f"output/chtml/fonts/woff-v2/MathJax_{name}.woff"
-        for name in (
-            "AMS-Regular Calligraphic-Bold Calligraphic-Regular Fraktur-Bold Fraktur-Regular "
-            "Main-Bold Main-Italic Main-Regular Math-BoldItalic Math-Italic Math-Regular "
-            "SansSerif-Bold SansSerif-Italic SansSerif-Regular Script-Regular Size1-Regular "
-            "Size2-Regular Size3-Regular Size4-Regular Typewriter-Regular Vector-Bold "
-            "Vector-Regular Zero"
-        ).split()
-    ),
-]
 PACKAGES = {
-    "mathjax@3.2.2": {
+    MATHJAX: {
         "LICENSE": "mathjax/LICENSE",
-        **{f"es5/{part}": f"mathjax/{part}" for part in MATHJAX_PARTS},
+        "es5/output/chtml/fonts/woff-v2/*.woff": "mathjax/output/chtml/fonts/woff-v2/*",
     },
     "@jupyter-widgets/html-manager@1.0.15": {
         "dist/embed.js": "html-manager/embed.js",
@@ -68,12 +38,15 @@ PACKAGES = {
     "@fontsource-variable/literata@5.3.0": {
         "LICENSE": "literata/LICENSE",
         "files/literata-latin-wght-normal.woff2": "literata/latin.woff2",
-        "files/literata-latin-wght-italic.woff2": "literata/latin-italic.woff2",
         "files/literata-greek-wght-normal.woff2": "literata/greek.woff2",
     },
-    "@fontsource-variable/jetbrains-mono@5.3.0": {
+    # One weight is enough for italics and code, and weighs half.
+    "@fontsource/literata@5.3.0": {
+        "files/literata-latin-400-italic.woff2": "literata/latin-italic.woff2",
+    },
+    "@fontsource/jetbrains-mono@5.3.0": {
         "LICENSE": "jetbrains-mono/LICENSE",
-        "files/jetbrains-mono-latin-wght-normal.woff2": "jetbrains-mono/latin.woff2",
+        "files/jetbrains-mono-latin-400-normal.woff2": "jetbrains-mono/latin.woff2",
     },
 }
 
@@ -86,8 +59,10 @@ def fetch():
         )
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "vendor"
-        packages = [unpack(spec, keep, fresh) for spec, keep in PACKAGES.items()]
-        record = json.dumps({"packages": packages}, indent=2) + "\n"
+        packages = {spec: unpack(spec, keep, fresh) for spec, keep in PACKAGES.items()}
+        packages[MATHJAX]["bundled with"] = ESBUILD
+        packages[MATHJAX]["sha256"][BUNDLE] = bundle_mathjax(fresh / BUNDLE)
+        record = json.dumps({"packages": list(packages.values())}, indent=2) + "\n"
         (fresh / RECORD.name).write_text(record, encoding="utf-8")
         shutil.rmtree(VENDOR, ignore_errors=True)
         shutil.copytree(fresh, VENDOR)
@@ -132,6 +107,16 @@ def unpack(spec, keep, target):
         "source": about["homepage"] if "homepage" in about else repository(about),
         "sha256": dict(sorted(hashes.items())),
     }
+
+
+def bundle_mathjax(output):
+    """Write the parts of MathJax that the book uses as one script; return its hash."""
+    with tempfile.TemporaryDirectory() as scratch:
+        install = [shutil.which("npm"), "install", "--silent", "--prefix", scratch]
+        subprocess.run([*install, MATHJAX, ESBUILD], check=True)
+        script = ROOT / "scripts" / "mathjax.mjs"
+        subprocess.run(["node", script, scratch, output], check=True)
+    return hashlib.sha256(output.read_bytes()).hexdigest()
 
 
 def repository(about):

@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 import nestrade_lib
+from _ext.figures import with_palette
 from _ext.lean_site import prune
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,6 +87,30 @@ def test_images_from_cells_need_alternative_text(alt, tmp_path):
 )
 def test_prune_keeps_what_is_in_use(css, kept):
     assert prune(css, {"used"}) == kept
+
+
+def pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA")).astype(int)
+
+
+@pytest.mark.parametrize("colours", [1, 2, 200, 256, 700, 40_000])
+def test_a_palette_is_used_only_where_nothing_is_seen_of_it(colours):
+    rng = np.random.default_rng(colours)
+    palette = rng.integers(0, 256, (colours, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    choice = rng.integers(0, colours, (200, 200))
+    Image.fromarray(palette[choice]).save(out, "PNG", dpi=(200, 200))
+    lean = with_palette(out.getvalue())
+    moved = np.abs(pixels(lean) - pixels(out.getvalue())).max()
+    assert len(lean) <= len(out.getvalue()) and moved <= (0 if colours <= 256 else 3)
+    assert round(Image.open(io.BytesIO(lean)).info["dpi"][0]) == 200
+    assert with_palette(lean) == lean
+
+
+def test_transparent_figures_stay_as_they_are():
+    out = io.BytesIO()
+    Image.new("RGBA", (50, 50), (0, 0, 0, 10)).save(out, "PNG")
+    assert with_palette(out.getvalue()) == out.getvalue()
 
 
 def test_the_library_page_lists_every_public_name():

@@ -24,7 +24,7 @@ def test_damage_is_noticed(damage, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(vendor, "VENDOR", tmp_path / "vendor")
     monkeypatch.setattr(vendor, "RECORD", tmp_path / "vendor" / vendor.RECORD.name)
     shutil.copytree(vendor.ROOT / "assets/vendor", vendor.VENDOR)
-    victim = vendor.VENDOR / "mathjax/core.js"
+    victim = vendor.VENDOR / vendor.BUNDLE
     if damage == "change":
         victim.write_bytes(victim.read_bytes() + b" ")
     elif damage == "remove":

@@ -1,0 +1,1 @@
+"""The book's measurements: one command each, one result each in ``results/``."""

@@ -1,0 +1,148 @@
+"""What Nestrade itself costs: where it does nothing, at a cut, and in memory.
+
+python -m benchmarks.overhead            # some minutes
+python -m benchmarks.overhead --quick    # a look, writing nothing
+"""
+
+import argparse
+import gc
+import resource
+import statistics
+import tempfile
+import time
+import tracemalloc
+
+import keras
+import numpy as np
+
+from benchmarks.record import RESULTS, Record
+from benchmarks.training import Data, compiled, lenet5
+from nestrade_lib import Nestrade, load_mnist, trace
+from nestrade_lib.surgery import cut, verify
+
+
+def idle(seed, data, epochs=1):
+    """Whole fits with a budget of 1 against Keras' own, in turn: one pair a seed."""
+    x, y = data.train
+    taken = {}
+    ways = ["keras", "nestrade"] if seed % 2 else ["nestrade", "keras"]
+    for way in ways:
+        keras.utils.clear_session()
+        keras.utils.set_random_seed(seed)
+        clock, processor = time.perf_counter(), time.process_time()
+        network = compiled(lenet5())
+        if way == "nestrade":
+            network = Nestrade(network, 1)
+        network.fit(x, y, batch_size=128, epochs=epochs, verbose=0)
+        taken[way] = time.perf_counter() - clock, time.process_time() - processor
+    slower = [a / b - 1 for a, b in zip(taken["nestrade"], taken["keras"])]
+    return {
+        "keras_seconds": taken["keras"][0],
+        "nestrade_seconds": taken["nestrade"][0],
+        "slower_percent": 100 * slower[0],
+        "processor_slower_percent": 100 * slower[1],
+    }
+
+
+def one_cut(seed, data):
+    """One cut of LeNet-5 to a random third less, until the first step after it is done."""
+    rng = np.random.default_rng(seed)
+    x, y = (a[:256] for a in data.train)
+    network = compiled(lenet5())
+    network.fit(x, y, batch_size=128, verbose=0)
+    graph = trace(network)
+    keep = rng.random(graph.count) > 1 / 3
+    marks, processor = [time.perf_counter()], time.process_time()
+    smaller = cut(network, keep, graph)
+    marks.append(time.perf_counter())
+    errors = verify(network, smaller, keep, x[:64], graph)
+    marks.append(time.perf_counter())
+    trace(smaller)
+    marks.append(time.perf_counter())
+    smaller.fit(x[:128], y[:128], batch_size=128, verbose=0)
+    marks.append(time.perf_counter())
+    parts = dict(zip(("cut", "proof", "trace", "first_step"), np.diff(marks).tolist()))
+    return {
+        "seconds": marks[-1] - marks[0],
+        "processor_seconds": time.process_time() - processor,
+        **{f"{name}_seconds": value for name, value in parts.items()},
+        **{f"{name}_difference": float(value) for name, value in errors.items()},
+    }
+
+
+def many_cuts(seed, data, cuts=50):
+    """Memory over cuts that take a channel or ten each, with a step between them.
+
+    Python's own memory is counted after the first fifth, when every cache is warm, and
+    at the end; so is the process' greatest size.
+    """
+    x, y = (a[:128] for a in data.train)
+    network = compiled(lenet5())
+    graph = trace(network)
+    tracemalloc.start()
+    warm = None
+    for n in range(cuts):
+        keep = np.ones(graph.count, bool)
+        hidden = np.flatnonzero(graph.layers == "dense1")
+        keep[hidden[: max(1, 9 - n // 10)]] = False
+        smaller = cut(network, keep, graph)
+        verify(network, smaller, keep, x[:16], graph)
+        network, graph = smaller, trace(smaller)
+        network.fit(x, y, batch_size=128, verbose=0)
+        if n == cuts // 5:
+            gc.collect()
+            warm = tracemalloc.get_traced_memory()[0], resident()
+    gc.collect()
+    last = tracemalloc.get_traced_memory()[0], resident()
+    tracemalloc.stop()
+    after = cuts - cuts // 5
+    return {
+        "cuts": cuts,
+        "python_mb_warm": warm[0] / 1e6,
+        "python_mb_last": last[0] / 1e6,
+        "python_kb_a_cut": (last[0] - warm[0]) / 1e3 / after,
+        "resident_mb_warm": warm[1],
+        "resident_mb_last": last[1],
+        "resident_kb_a_cut": 1e3 * (last[1] - warm[1]) / after,
+    }
+
+
+def resident():
+    """Megabytes that the process holds now; on other systems than Linux, its peak."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * resource.getpagesize() / 1e6
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="idle, cut, memory; all by default")
+    parser.add_argument("--quick", action="store_true")
+    options = parser.parse_args()
+    data = Data(*load_mnist())
+    if options.quick:
+        data = data.shorter(2000)
+    few = options.quick
+    parts = {
+        "cut": (one_cut, 2 if few else 10, {}),
+        "idle": (idle, 2 if few else 6, {}),
+        "memory": (many_cuts, 1, {"cuts": 5 if few else 50}),
+    }
+    folder = tempfile.mkdtemp() if few else RESULTS
+    compiled(lenet5()).fit(*(a[:256] for a in data.train), verbose=0)  # pays the start
+    for name in options.names or parts:
+        measure, seeds, settings = parts[name]
+        record = Record(f"overhead/{name}", folder)
+        for seed in record.missing(range(seeds)):
+            record.add(seed, measure(seed, data, **settings))
+        rows = record.content["seeds"].values()
+        print(name, {
+            key: float(f"{statistics.median(row[key] for row in rows):.3g}")
+            for key in record.content["summary"]
+        })  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Keep what a benchmark measured, with all that is needed to judge it.
+
+    record = Record("getting_started")
+    for seed in record.missing(range(5)):
+        record.add(seed, {"accuracy": 0.99})
+
+A record is a JSON file in ``benchmarks/results/``: the machine, the versions, and for
+each seed its figures, the date, the commit and the load of the machine. It is written whole after each seed, so
+that an interrupted benchmark goes on with the seeds that are missing. A record from
+another machine or other versions is not continued: figures must be comparable.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import subprocess
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
+
+
+class Record:
+    """The record called ``name``, read from its file if it has one.
+
+    Raises
+    ------
+    ValueError
+        If the file comes from another machine or other versions.
+    """
+
+    def __init__(self, name, folder=RESULTS):
+        self.path = Path(folder) / f"{name}.json"
+        self.content = {"environment": environment(), "seeds": {}}
+        if self.path.is_file():
+            stored = json.loads(self.path.read_text(encoding="utf-8"))
+            if stored["environment"] != self.content["environment"]:
+                raise ValueError(
+                    f"{self.path} was measured elsewhere: expected {self.content['environment']}, "
+                    f"got {stored['environment']}. Remove the file to measure anew."
+                )
+            self.content = stored
+
+    def missing(self, seeds):
+        """Yield the seeds that have no figures yet."""
+        return [seed for seed in seeds if str(seed) not in self.content["seeds"]]
+
+    def add(self, seed, figures):
+        """Store the figures of one seed, a dictionary of numbers, and write the file."""
+        moment = {"date": today(), "commit": commit(), "load": load()}
+        self.content["seeds"][str(seed)] = {**figures, **moment}
+        rows = self.content["seeds"].values()
+        self.content["summary"] = {
+            name: summary([row[name] for row in rows]) for name in figures
+        }
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".part")
+        fresh.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
+        fresh.replace(self.path)  # at once: no reader sees half a file
+
+
+def summary(values):
+    """The mean, standard deviation, least and greatest of some numbers."""
+    return {
+        "mean": statistics.fmean(values),
+        "sd": statistics.stdev(values) if len(values) > 1 else 0.0,
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def environment():
+    """What figures depend on and stays the same while a benchmark runs."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in PACKAGES if version(name)},
+    }
+
+
+def processor():
+    """The processor's model, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return models[0] if models else platform.processor()
+
+
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def today():
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def commit():
+    """The commit that was measured; "+" where files differ from it. None without git."""
+    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        run = subprocess.run(
+            command, cwd=RESULTS.parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return run.stdout.strip()
+
+
+def load():
+    """How many processes wanted a core in the last minute; above `cores`, times are long."""
+    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None

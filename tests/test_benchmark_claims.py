@@ -1,0 +1,30 @@
+"""What the book says of a benchmark is what the benchmark's record says."""
+
+import json
+
+import pytest
+
+from benchmarks.record import RESULTS
+from scripts.notebooks import ROOT
+
+# Page -> the record it quotes, and the sentence, to be filled with the record's summary.
+CLAIMS = [
+    (
+        "chapters/getting-started.ipynb",
+        "getting_started",
+        "{accuracy[mean]:.2%} on average, {accuracy[min]:.2%} at the least, "
+        "with a standard deviation of {accuracy[sd]:.2%}",
+    ),
+    (
+        "chapters/getting-started.ipynb",
+        "getting_started",
+        "{processor_seconds[mean]:.0f} seconds of processor time",
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "name", "sentence"), CLAIMS)
+def test_the_page_quotes_the_record(page, name, sentence):
+    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    expected = sentence.format(**content["summary"]).replace("%", " %")
+    assert expected in (ROOT / page).read_text(encoding="utf-8")
