@@ -195,7 +195,7 @@ def plot_run(trainer):
         max(trainer.history.epoch) + 1,
     ]
     with style():
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9, 2.7))
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7, 2.4))
         for layer, width in trainer.dense_widths.items():
             after = [cut.widths[layer] for cut in trainer.cuts]
             shares = [

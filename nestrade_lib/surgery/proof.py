@@ -29,7 +29,7 @@ def verify(original, smaller, keep, probe=None, graph=None):
     original : keras.Model
         Compared with the slices that produce cut channels at zero.
     smaller : keras.Model
-        What :func:`nestrade_lib.surgery.cut` made of it.
+        What ``nestrade_lib.surgery.cut`` made of it.
     keep : array of bool, shape (graph.count,)
     probe : array or structure of arrays, optional
         Inputs, a few samples; random ones by default.
