@@ -16,6 +16,32 @@ CLAIMS = [
         "with a standard deviation of {accuracy[sd]:.2%}",
     ),
     (
+        "chapters/training-mnist.ipynb",
+        "mnist/small",
+        "{test_error_percent[mean]:.2f}% error on average, with a standard deviation of "
+        "{test_error_percent[sd]:.2f} points, at {macs_percent[mean]:.2f}% of the MACs",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/small",
+        "took {processor_seconds[mean]:.0f} seconds of processor time each",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/dense",
+        "the dense one {processor_seconds[mean]:.0f}.",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/dense",
+        "{test_error_percent[mean]:.2f}% on the one seed that we ran",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/small-swift",
+        "ended at {test_error_percent[mean]:.2f}% on three seeds",
+    ),
+    (
         "chapters/getting-started.ipynb",
         "getting_started",
         "{processor_seconds[mean]:.0f} seconds of processor time",

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from nestrade_lib import ChannelOptimizer, GroupLasso, create_loss, trace
+from nestrade_lib import (
+    ChannelOptimizer,
+    GroupLasso,
+    create_loss,
+    restructure,
+    trace,
+)
 from nestrade_lib.regularizers import group_proximal_step
 
 pytestmark = pytest.mark.any_backend
@@ -138,3 +144,16 @@ def test_scores_are_the_squared_first_order_change(name):
                     w[tuple(index)] *= 1 + sign * 1e-2
             change += sign * loss(weights) / 2e-2
         np.testing.assert_allclose(scores[group], change**2, rtol=0.05, atol=1e-6)
+
+
+def test_a_cut_asks_for_the_inner_optimizer():
+    network = small("sgd")
+    graph = trace(network)
+    network.optimizer = ChannelOptimizer(network.optimizer, graph)
+    network.optimizer.build(network.trainable_variables)
+    with pytest.raises(
+        ValueError, match="ChannelOptimizer cannot be made.*inner_optimizer"
+    ):
+        restructure(network, np.arange(graph.count) > 2, graph)
+    network.optimizer = network.optimizer.inner_optimizer
+    assert restructure(network, np.arange(graph.count) > 2, graph).layers[1].units == 7

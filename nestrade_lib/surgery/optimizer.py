@@ -28,7 +28,7 @@ def transplant(optimizer, variables, sources, slices):
     ------
     UnsliceableOptimizer
     """
-    new = type(optimizer).from_config(optimizer.get_config())
+    new = _anew(optimizer)
     references = _build(new, variables) if optimizer.built else {}
     for before, after in zip(_levels(optimizer), _levels(new)):
         given, made = _own_variables(before), _own_variables(after)
@@ -57,6 +57,17 @@ def transplant(optimizer, variables, sources, slices):
         for path, array in slices.carry(arrays).items():
             averages[path][0].assign(array)
     return new
+
+
+def _anew(optimizer):
+    try:
+        return type(optimizer).from_config(optimizer.get_config())
+    except TypeError as error:
+        raise UnsliceableOptimizer(
+            f"{type(optimizer).__name__} cannot be made anew from its configuration "
+            f"({error}). Set network.optimizer to the one that it wraps "
+            "(.inner_optimizer) before the cut."
+        ) from error
 
 
 def _build(optimizer, variables):
