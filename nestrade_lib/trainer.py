@@ -167,10 +167,12 @@ class Nestrade:
 
     @property
     def met(self):
-        """Whether the budget is met."""
-        if self.budget.within is not None and not self._settled:
-            return False
-        return self._within_shares()
+        """Whether the budget is met, or the search within points of accuracy over."""
+        if self._settled or self.budget.within is not None:
+            return self._settled
+        total, dense = self._totals(), self.dense_totals
+        shares = self.budget.shares.items()
+        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
 
     def __getattr__(self, name):
         # What is asked of the trainer and is the network's own: layers, losses, save.
@@ -310,13 +312,6 @@ class Nestrade:
 
     def _totals(self):
         return self._costs.total(np.ones(self._graph.count, bool))
-
-    def _within_shares(self):
-        if self._settled:
-            return True
-        total, dense = self._totals(), self.dense_totals
-        shares = self.budget.shares.items()
-        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
 
     def _smallest(self):
         """The groups of the smallest network that cutting can reach."""
