@@ -123,7 +123,7 @@ def create_resnet(
     Examples
     --------
     >>> create_resnet((28, 28, 1), 10).count_params()
-    308394
+    309418
     """
     input_shape = _checked_shape(input_shape)
     if len(input_shape) != 3:

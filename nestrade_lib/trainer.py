@@ -180,6 +180,10 @@ class Nestrade:
             raise AttributeError(name)
         return getattr(self.network, name)
 
+    def __call__(self, *args, **kwargs):
+        """Call the network as it is now."""
+        return self.network(*args, **kwargs)
+
     def evaluate(self, *args, **kwargs):
         """As Keras' ``evaluate``, of the network as it is now."""
         return self.network.evaluate(*args, **kwargs)

@@ -116,6 +116,6 @@ def test_transparent_figures_stay_as_they_are():
 def test_the_library_page_lists_every_public_name():
     page = (ROOT / "appendix/api.md").read_text(encoding="utf-8")
     listed = re.findall(
-        r"^\.\. auto(?:function|class|data):: (\w+)", page, re.MULTILINE
+        r"^\.\. auto(?:function|class|data|exception):: (\w+)", page, re.MULTILINE
     )
     assert sorted(listed) == sorted(nestrade_lib.__all__)
