@@ -1,10 +1,18 @@
 // What the vendored scripts need from the page. Runs before the deferred MathJax.
 
+// What is too wide scrolls in a frame of its own: reachable by keyboard, too.
+function makeReachable(selector) {
+  for (const box of document.querySelectorAll(selector)) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+}
+
 // The widgets call MathJax 2; this book brings MathJax 3.
 if (window.MathJax) {
   window.MathJax.startup = {
     ready() {
       MathJax.startup.defaultReady();
+      MathJax.startup.promise.then(() => makeReachable("mjx-container[display]"));
       MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise(element && [element]) };
     },
   };
@@ -16,8 +24,5 @@ if (window.location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  // Wide tables and code scroll in their own frame: reachable by keyboard, too.
-  for (const box of document.querySelectorAll(".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article .cell_output > .output")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  }
+  makeReachable(".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article .cell_output > .output");
 });
