@@ -11,13 +11,14 @@ import statistics
 import tempfile
 import time
 import tracemalloc
+import weakref
 
 import keras
 import numpy as np
 
 from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
-from nestrade_lib import Nestrade, load_mnist, trace
+from nestrade_lib import Nestrade, load_mnist, restructure, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, verify
@@ -79,24 +80,31 @@ def one_cut(seed, data):
     }
 
 
-def many_cuts(seed, data, cuts=50):
-    """Memory over cuts that take a channel or ten each, with a step between them.
+def many_cuts(seed, data, cuts=50, smaller=True):
+    """Memory over cuts that take some channels each, with a step between them.
 
-    Python's own memory is counted after the first fifth, when every cache is warm, and
-    at the end; so is the process' greatest size.
+    The control builds a plain Keras network of the same widths instead of cutting:
+    TensorFlow keeps something of each training step that it has traced. Python's own
+    memory and the process' size are taken after a fifth of the cuts and at the end,
+    and the networks that are gone are counted.
     """
     x, y = (a[:128] for a in data.train)
     network = compiled(lenet5())
-    graph = trace(network)
+    units = network.get_layer("dense1").units
+    gone = []
     tracemalloc.start()
     warm = None
     for n in range(cuts):
-        keep = np.ones(graph.count, bool)
-        hidden = np.flatnonzero(graph.layers == "dense1")
-        keep[hidden[: max(1, 9 - n // 10)]] = False
-        smaller = cut(network, keep, graph)
-        verify(network, smaller, keep, x[:16], graph)
-        network, graph = smaller, trace(smaller)
+        less = max(1, 9 - n // 10)
+        units -= less
+        gone.append(weakref.ref(network))
+        if smaller:
+            graph = trace(network)
+            keep = np.ones(graph.count, bool)
+            keep[np.flatnonzero(graph.layers == "dense1")[:less]] = False
+            network = restructure(network, keep, graph, x[:16])
+        else:
+            network = compiled(lenet5((20, 50, units)))
         network.fit(x, y, batch_size=128, verbose=0)
         if n == cuts // 5:
             gc.collect()
@@ -107,12 +115,10 @@ def many_cuts(seed, data, cuts=50):
     after = cuts - cuts // 5
     return {
         "cuts": cuts,
-        "python_mb_warm": warm[0] / 1e6,
-        "python_mb_last": last[0] / 1e6,
+        "old_networks_alive": sum(network() is not None for network in gone),
         "python_kb_a_cut": (last[0] - warm[0]) / 1e3 / after,
-        "resident_mb_warm": warm[1],
-        "resident_mb_last": last[1],
         "resident_kb_a_cut": 1e3 * (last[1] - warm[1]) / after,
+        "resident_mb_last": last[1],
     }
 
 
@@ -127,7 +133,9 @@ def resident():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", help="idle, cut, memory; all by default")
+    parser.add_argument(
+        "names", nargs="*", help="cut, idle, memory, memory-without; all by default"
+    )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     data = Data(*load_mnist())
@@ -137,7 +145,8 @@ def main():
     parts = {
         "cut": (one_cut, 2 if few else 10, {}),
         "idle": (idle, 2 if few else 6, {}),
-        "memory": (many_cuts, 1, {"cuts": 5 if few else 50}),
+        "memory": (many_cuts, 1, {"cuts": 3 if few else 50}),
+        "memory-without": (many_cuts, 1, {"cuts": 3 if few else 50, "smaller": False}),
     }
     folder = tempfile.mkdtemp() if few else RESULTS
     compiled(lenet5()).fit(*(a[:256] for a in data.train), verbose=0)  # pays the start

@@ -163,6 +163,23 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         self.inner_optimizer.apply(grads, trainable_variables)
         self._shrink(variables)
 
+    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
+        # As `apply`, on values: an inner optimizer may have its own way to do this.
+        own, inner = self._variables, self.inner_optimizer
+        state = list(zip(self.variables, optimizer_variables, strict=True))
+        with keras.StatelessScope(state_mapping=state) as scope:
+            self._score(grads, trainable_variables)
+        scored = [scope.get_current_value(v) for v in own]
+        trained, moved = inner.stateless_apply(
+            optimizer_variables[len(own) :], grads, trainable_variables
+        )
+        state = list(zip(self._trainable_variables, trained, strict=True))
+        state += list(zip(own, scored, strict=True))
+        with keras.StatelessScope(state_mapping=state) as scope:
+            self._shrink(self._trainable_variables)
+        shrunk = [scope.get_current_value(v) for v in self._trainable_variables]
+        return shrunk, [scope.get_current_value(v) for v in own] + moved
+
     def _score(self, grads, variables):
         change = group_sums(self._produced, variables, grads, self.graph.count + 1)
         change = change / self.inner_optimizer.scale_loss(1.0)

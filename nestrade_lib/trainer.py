@@ -145,11 +145,11 @@ class Nestrade:
         self.dense_widths = self.widths
         self._settled = False  # a search within points of accuracy has ended
         self._costs = ChannelCosts(network, self._graph)
-        self._least = self._smallest()
         if "latency" in self.budget.shares:
-            self._costs.latency = Latency(network, self._costs, self._least)
+            self._costs.latency = Latency(network, self._costs, self._smallest())
         self.dense_totals = self._totals()
-        self._check_reachable()
+        if not self.met:
+            self._check_reachable()
 
     # What stands now ----------------------------------------------------------
 
@@ -323,7 +323,7 @@ class Nestrade:
         return choose(self._graph, self._costs, np.ones(self._graph.count), nothing)
 
     def _check_reachable(self):
-        total = self._costs.total(self._least)
+        total = self._costs.total(self._smallest())
         for cost, share in self.budget.shares.items():
             reached = total[cost] / self.dense_totals[cost]
             if reached > share:
