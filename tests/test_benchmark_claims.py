@@ -67,11 +67,6 @@ CLAIMS = [
         "| a uniformly thinner LeNet-5 from scratch | {test_error_percent[mean]:.2f} |",
     ),
     (
-        "chapters/training-mnist.ipynb",
-        "mnist/curve-0.067-lasso",
-        "| group lasso on every channel | {test_error_percent[mean]:.2f} |",
-    ),
-    (
         "chapters/getting-started.ipynb",
         "getting_started",
         "{processor_seconds[mean]:.0f} seconds of processor time",
