@@ -87,7 +87,7 @@ def test_the_budget_is_met_by_a_plain_network(network, budget, tmp_path):
         and watch.sizes[0] > watch.sizes[-1]
     )
     # Plain: saved, loaded by Keras alone, trained on.
-    assert type(trainer.network.optimizer) is keras.optimizers.Adam
+    assert isinstance(trainer.network.optimizer, keras.optimizers.Adam)
     trainer.network.save(tmp_path / "network.keras")
     loaded = keras.saving.load_model(tmp_path / "network.keras")
     np.testing.assert_allclose(
@@ -241,7 +241,7 @@ def test_averaged_weights_arrive_at_the_end():
 
 def is_usable(trainer, rate=1e-3):
     assert np.isfinite(trainer.predict(X, verbose=0)).all()
-    assert type(trainer.network.optimizer) is keras.optimizers.Adam
+    assert isinstance(trainer.network.optimizer, keras.optimizers.Adam)
     assert np.isclose(float(trainer.network.optimizer.learning_rate), rate)
     trainer.network.fit(X, Y, verbose=0)
 
