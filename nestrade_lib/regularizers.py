@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from nestrade_lib.importance import group_sums
+from nestrade_lib.scaling.replicas import assign_on_replicas, sum_over_replicas
 
 
 class GroupLasso(keras.regularizers.Regularizer):
@@ -181,22 +182,28 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         return shrunk, [scope.get_current_value(v) for v in own] + moved
 
     def _score(self, grads, variables):
+        # The gradients of replicas are parts of one sum, of which the square is taken.
         change = group_sums(self._produced, variables, grads, self.graph.count + 1)
-        change = change / self.inner_optimizer.scale_loss(1.0)
+        change = sum_over_replicas(change) / self.inner_optimizer.scale_loss(1.0)
         change = ops.where(ops.isfinite(change), change, 0.0)
         kept = self.memory * self.scores
-        self.scores.assign(kept + (1 - self.memory) * ops.square(change))
+        scores = kept + (1 - self.memory) * ops.square(change)
+        assign_on_replicas([(self.scores, scores)])
 
     def _shrink(self, variables):
         left = ops.convert_to_tensor(self.remaining)
         factors = ops.where(left > 0, (left - 1) / ops.maximum(left, 1.0), 1.0)
-        self.remaining.assign(ops.where(left > 1, left - 1, left))
+        shrunk = {}
         for index, axis, groups in self._produced:
             variable = variables[index]
             shape = [1] * len(variable.shape)
             shape[axis] = -1
             factor = ops.reshape(ops.take(factors, groups), shape)
-            variable.assign(variable * ops.cast(factor, variable.dtype))
+            weights = shrunk.get(index, ops.convert_to_tensor(variable))
+            shrunk[index] = weights * ops.cast(factor, weights.dtype)
+        pairs = [(variables[index], weights) for index, weights in shrunk.items()]
+        pairs.append((self.remaining, ops.where(left > 1, left - 1, left)))
+        assign_on_replicas(pairs)
 
     @property
     def variables(self):

@@ -13,18 +13,29 @@ import numpy as np
 
 from nestrade_lib.regularizers import ChannelOptimizer
 from nestrade_lib.segments import Relay
+from nestrade_lib.surgery import cut
 
 
 class Run:
     """One ``fit``: where it stands on its way, piece by piece."""
 
     PIECES = 12  # of a phase: the learning rate is set anew for each
+    # With weights and structure, all that a run which was killed needs to go on.
+    COUNTERS = (
+        "step", "steps", "start", "interval", "choose_at", "turn", "cut_at", "grown",
+        "reference", "spent",
+    )  # fmt: skip
 
     def __init__(self, trainer, source, epochs, anneal, validate):
         schedule = trainer.schedule
         self.trainer = trainer
+        self.engine = trainer.engine
         self.source = source
         self.sample = source.sample()
+        self.base = trainer.network, trainer._graph
+        self.kept = np.ones(trainer._graph.count, bool)  # of the base's groups
+        self.first_cut = len(trainer.cuts)
+        self.identity = epochs, source.steps, source.batch_size, anneal
         self.rate = _own_rate(trainer.network.optimizer) if anneal else None
         # Everything below counts optimizer steps of this run.
         self.step = 0
@@ -41,26 +52,27 @@ class Run:
         self.safe = None  # the network before the last cut, and its state
         self.spent = 0.0  # seconds that the choice took
         self.grown = 1
-        self._wrap(np.zeros(trainer._graph.count))
+        self.optimizer = None
+        with self.engine.scope():
+            _build(trainer.network)
+        self.engine.prepare(trainer.network)
+        self._require_alike()
+        if not trainer.met:
+            self._wrap(np.zeros(trainer._graph.count))
 
     def epoch(self, epoch, callbacks):
         """Train one of the user's epochs and give its logs."""
-        self.source.start_epoch()
+        self.source.start_epoch(epoch)
         position, relay = 0, None
         while position < self.source.steps and not self.trainer.network.stop_training:
             self._choose_if_due()
             callbacks.set_model(self.trainer.network)
             count = min(self.source.steps - position, self._steps_ahead())
             self._set_rate(count)
-            state = self._state(self.trainer.network.optimizer)
+            state = self._state()
             relay = Relay(callbacks, position, relay and relay.metrics)
-            self.trainer.network.fit(
-                **self.source.take(count),
-                epochs=epoch + 1,
-                initial_epoch=epoch,
-                verbose=0,
-                callbacks=[relay],
-            )
+            network = self.trainer.network
+            self.engine.fit(network, relay, epoch, **self.source.take(count))
             self._stop_at_nan(relay.logs, state)
             position += count
             self.step += count
@@ -118,13 +130,14 @@ class Run:
             most = 1.0 if last else trainer.schedule.most
             start = time.perf_counter()
             keep = trainer._select(trainer.budget.path(progress), self._scores(), most)
+            keep = self.engine.from_chief(keep).astype(bool)
             self.spent = time.perf_counter() - start
             if keep.all() and not last:
                 continue
             self.chosen = keep
             shrink = min(trainer.schedule.shrink, 2 * self.interval // 3)
             shrink = max(1, min(shrink, self.steps - self.step))
-            self.optimizer.remaining.assign(np.append(np.where(keep, 0, shrink), 0))
+            self.optimizer.remaining.assign(np.append(np.where(keep, 0.0, shrink), 0.0))
             self.cut_at = self.step + shrink
             return
 
@@ -139,11 +152,13 @@ class Run:
             self.turn >= trainer.schedule.cuts or self.step + self.interval > self.steps
         )
         if kept and not done:
-            self.safe = trainer.network, self._state(self.optimizer.inner_optimizer)
+            variables = self.variables_of(trainer.network)
+            state = [(v, _numpy(v).copy()) for v in variables]
+            self.safe = self.kept.copy(), trainer.network, state
             return False
         self._unwrap()
         if not kept:
-            network, state = self.safe
+            self.kept, network, state = self.safe
             for variable, value in state:
                 variable.assign(value)
             trainer._adopt(network)
@@ -172,12 +187,24 @@ class Run:
         stop = self.trainer.network.stop_training
         probe = self.sample and self.sample[0]
         self.trainer._cut(keep, probe, self.step / self.source.steps, self.spent)
+        self.kept[self.kept] = keep
+        self.engine.prepare(self.trainer.network)
+        self._require_alike()
         self.trainer.network.stop_training = stop
-        if self.sample:
-            _build_metrics(self.trainer.network, *self.sample)
+        self._build_metrics(self.trainer.network)
         averages = getattr(_innermost(self.trainer.network.optimizer), "use_ema", False)
         if not self.trainer.met or averages:
             self._wrap(scores)
+
+    def _build_metrics(self, network):
+        """Make the metrics' variables, so that what was gathered can go on in them."""
+        if not self.sample:
+            return
+        x, y = self.sample
+        with self.engine.scope():
+            predicted = network(x, training=False)
+            network.compute_loss(x, y, predicted)
+            network.compute_metrics(x, y, predicted)
 
     def _scores_gathered(self):
         return _numpy(self.optimizer.scores)[:-1]
@@ -187,6 +214,7 @@ class Run:
         growth = self.trainer.growth
         if (
             not self.trainer.met
+            or len(self.trainer.cuts) == self.first_cut  # nothing was freed
             or self.grown > 1
             or growth == 1
             or not self.source.is_arrays
@@ -201,12 +229,49 @@ class Run:
         )
         callbacks.set_params({**callbacks.params, "steps": self.source.steps})
 
+    def _require_alike(self):
+        """Every worker has to have the same network, to the last bit."""
+        if self.engine.workers > 1:
+            network = self.trainer.network
+            weights = [_numpy(v) for v in network.variables]
+            shapes = [tuple(w.shape) for w in weights]
+            self.engine.agree("the network's structure", shapes)
+            self.engine.agree("the network's weights", *weights)
+
     # Wrap, unwrap, restore ----------------------------------------------------
+
+    def rebuilt(self, kept):
+        """The network with these of the base's groups, its weights as in the base."""
+        network, graph = self.base
+        if not kept.all():
+            with self.engine.cut_scope():
+                network = cut(network, kept, graph)
+        self._build_metrics(network)
+        return network
+
+    def variables_of(self, network):
+        """A network's variables and those of the optimizer that the user chose."""
+        optimizer = network.optimizer
+        if isinstance(optimizer, ChannelOptimizer):
+            optimizer = optimizer.inner_optimizer
+        return [*network.variables, *optimizer.variables]
+
+    def take_structure(self, kept, wrapped):
+        """Go on with another part of the base, its optimizer wrapped or not."""
+        if self.optimizer is not None:
+            self._unwrap()
+        self.kept = kept
+        if not kept.all():
+            self.trainer._adopt(self.rebuilt(kept))
+            self.engine.prepare(self.trainer.network)
+        if wrapped:
+            self._wrap(np.zeros(self.trainer._graph.count))
 
     def _wrap(self, scores):
         network = self.trainer.network
-        self.optimizer = ChannelOptimizer(network.optimizer, self.trainer._graph)
-        self.optimizer.build(network.trainable_variables)
+        with self.engine.scope():
+            self.optimizer = ChannelOptimizer(network.optimizer, self.trainer._graph)
+            self.optimizer.build(network.trainable_variables)
         self.optimizer.scores.assign(np.append(scores, 0))
         network.optimizer = self.optimizer
         network.train_function = None  # it holds the optimizer that it was made with
@@ -217,8 +282,9 @@ class Run:
         network.train_function = None
         self.optimizer = None
 
-    def _state(self, optimizer):
-        variables = [*self.trainer.network.variables, *optimizer.variables]
+    def _state(self):
+        network = self.trainer.network
+        variables = [*network.variables, *network.optimizer.variables]
         return [(v, _numpy(v).copy()) for v in variables]
 
     def _stop_at_nan(self, logs, state):
@@ -251,11 +317,10 @@ def _accuracy(logs):
     return logs[found[0]]
 
 
-def _build_metrics(network, x, y):
-    """Make the metrics' variables, so that what was gathered can go on in them."""
-    predicted = network(x, training=False)
-    network.compute_loss(x, y, predicted)
-    network.compute_metrics(x, y, predicted)
+def _build(network):
+    """Make the optimizer's slots, so that they can be read and cut."""
+    if not network.optimizer.built:
+        network.optimizer.build(network.trainable_variables)
 
 
 def _innermost(optimizer):

@@ -13,6 +13,8 @@ import math
 import keras
 import numpy as np
 
+from nestrade_lib.scaling.engine import Engine
+
 
 class Source:
     """Training data of any kind that Keras' ``fit`` takes, in pieces.
@@ -29,11 +31,18 @@ class Source:
         Needed for data of unknown length.
     class_weight : dict of int to float, optional
         Loss weight of each class; 1 where one is missing.
+    engine : nestrade_lib.scaling.Engine
+        Replicas share each batch equally. Where there are several, an epoch of arrays
+        has whole batches only: the samples left over come in other epochs, in whose
+        order they stand elsewhere.
 
     Attributes
     ----------
     steps : int
         Batches an epoch.
+    seed : int
+        Of the orders in which arrays are shuffled, drawn from NumPy's global generator.
+        The order of an epoch depends on it and on the epoch's number alone.
 
     Raises
     ------
@@ -46,7 +55,7 @@ class Source:
     >>> source = Source(np.arange(10.0), np.arange(10), batch_size=4, shuffle=False)
     >>> source.steps
     3
-    >>> source.start_epoch()
+    >>> source.start_epoch(0)
     >>> source.take(2)["x"].tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     >>> source.take(1)["x"].tolist()
@@ -62,11 +71,14 @@ class Source:
         shuffle=True,
         steps_per_epoch=None,
         class_weight=None,
+        engine=None,
     ):
+        self.engine = engine or Engine()
         self.x, self.y, self.sample_weight = x, y, sample_weight
         self.is_arrays = _is_arrays(x)
         self.shuffle = shuffle
         self.class_weight = class_weight
+        self.seed = int(self.engine.from_chief([np.random.randint(2**31 - 1)])[0])
         if self.is_arrays:
             self._samples = _check_arrays(x, y, sample_weight)
             self.batch_size = batch_size or 32
@@ -83,12 +95,20 @@ class Source:
 
     @batch_size.setter
     def batch_size(self, size):
-        self._batch_size = size
         if self.is_arrays:
-            steps = math.ceil(self._samples / size)
+            self.engine.check_batch(size)
+            many = self.engine.replicas > 1
+            steps = (math.floor if many else math.ceil)(self._samples / size)
+            if steps == 0:
+                raise ValueError(
+                    f"{self._samples} samples are fewer than a global batch of {size}, "
+                    f"which {self.engine.replicas} replicas share. Take a smaller "
+                    "batch_size, or more samples."
+                )
             self.steps = (
                 min(self._asked, steps) if self.__dict__.get("_asked") else steps
             )
+        self._batch_size = size
 
     def sample(self, most=16):
         """Give inputs and labels of a few samples, or None if none can be spared.
@@ -118,12 +138,17 @@ class Source:
             for part in batch[:2]
         )
 
-    def start_epoch(self):
-        """Begin an epoch: a new order, or a new pass over the data."""
+    def start_epoch(self, epoch):
+        """Begin an epoch: its order, or a new pass over the data.
+
+        Parameters
+        ----------
+        epoch : int
+        """
         if self.is_arrays:
             self._order = np.arange(self._samples)
             if self.shuffle:
-                np.random.shuffle(self._order)
+                np.random.default_rng([self.seed, epoch]).shuffle(self._order)
             self._position = 0
         elif isinstance(self.x, keras.utils.PyDataset):
             self._batches = (self.x[i] for i in range(len(self.x)))
@@ -136,6 +161,19 @@ class Source:
         """Tell a `PyDataset` that its epoch is over."""
         if isinstance(self.x, keras.utils.PyDataset):
             self.x.on_epoch_end()
+
+    def skip(self, epochs):
+        """Pass over epochs that a run before this one has trained on."""
+        if self.is_arrays:
+            return  # an order needs nothing but the number of its epoch
+        for _ in range(epochs):
+            self.start_epoch(0)
+            if not _is_reiterable(self.x):
+                for _ in itertools.islice(self._batches, self.steps):
+                    pass
+            elif not isinstance(self.x, keras.utils.PyDataset):
+                next(self._batches)  # a seeded shuffle draws its next order
+            self.end_epoch()
 
     def take(self, steps):
         """Give the next batches as arguments for ``fit``.
@@ -152,11 +190,14 @@ class Source:
         if not self.is_arrays:
             batches = itertools.islice(self._batches, steps)
             # Keras knows a generator by its type.
-            weighted = (self._weighted(batch) for batch in batches)
+            weighted = (self._part(self._weighted(batch)) for batch in batches)
             return {"x": weighted, "steps_per_epoch": steps}
         stop = self._position + steps * self.batch_size
         rows = self._order[self._position : stop]
         self._position = stop
+        if self.engine.workers > 1:
+            batches = rows.reshape(-1, self.batch_size)
+            rows = np.concatenate([self.engine.part(batch) for batch in batches])
 
         def gather(values):
             if values is None:
@@ -172,10 +213,23 @@ class Source:
             "class_weight": self.class_weight,
         }
 
+    def _part(self, batch):
+        """This worker's part of a batch that all of them have made."""
+        if self.engine.replicas == 1:
+            return batch
+
+        def part(rows):
+            if rows is None:
+                return None
+            self.engine.check_batch(len(rows))
+            return self.engine.part(rows)
+
+        return keras.tree.map_structure(part, batch, none_is_leaf=True)
+
     def _weighted(self, batch):
         """Keras takes no class weights beside a generator: make them sample weights."""
         if self.class_weight is None:
-            return batch
+            return batch if isinstance(batch, tuple) else (batch,)
         x, y, *weight = batch
         labels = _numpy(y)
         if labels.ndim > 1:

@@ -18,41 +18,22 @@ import functools
 import math
 import time
 import warnings
-from dataclasses import dataclass
 
 import keras
 import numpy as np
 
+from nestrade_lib.backup import Backup
 from nestrade_lib.costs import ChannelCosts, count_costs
+from nestrade_lib.cut import Cut
 from nestrade_lib.dependency import trace
 from nestrade_lib.labels import check_labels
 from nestrade_lib.latency import Latency
 from nestrade_lib.run import Run
+from nestrade_lib.scaling.checkpoints import Checkpoints
+from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.schedule import Budget, Schedule, choose
 from nestrade_lib.segments import Source
 from nestrade_lib.surgery import restructure
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One cut, as it happened.
-
-    Attributes
-    ----------
-    epoch : float
-        Epochs trained before it.
-    costs : dict of str to float
-        After it.
-    widths : dict of str to int
-        Channels left of each layer, after it.
-    seconds : float
-        What choosing, cutting and proving took, without the retrace.
-    """
-
-    epoch: float
-    costs: dict
-    widths: dict
-    seconds: float
 
 
 class Nestrade:
@@ -80,6 +61,10 @@ class Nestrade:
     growth : int
         After the last cut, batches of arrays are this much larger and the learning
         rate is the root of it higher, as suits adaptive optimizers.
+    engine : nestrade_lib.scaling.Engine, optional
+        What to train on: one device by default. The network has to be built and
+        compiled in its scope. With an engine the order of the data is the same on
+        any number of devices; without, a budget of 1 is Keras' ``fit`` itself.
 
     Attributes
     ----------
@@ -114,6 +99,7 @@ class Nestrade:
         keep=(),
         anneal=True,
         growth=2,
+        engine=None,
     ):
         self.budget = Budget.of(budget)
         self.schedule = schedule or Schedule()
@@ -132,6 +118,8 @@ class Nestrade:
         self.keep = tuple(keep)
         self.anneal = anneal
         self.growth = growth
+        self.engine = Engine() if engine is None else engine
+        self._by_keras = engine is None  # whose fit shuffles in its own way
         self.network = network
         self.cuts = []
         self.history = None
@@ -216,11 +204,23 @@ class Nestrade:
         validation_steps=None,
         validation_batch_size=None,
         validation_freq=1,
+        backup_dir=None,
     ):
         """Train, with cuts on the way. Arguments and result are those of Keras' ``fit``.
 
         Epochs, batches and callbacks are the user's, whatever happens inside: one
         progress bar, one history. ``callback.model`` is the network of the moment.
+
+        Parameters
+        ----------
+        batch_size : int
+            Of the global batch, which the engine's replicas share. Each worker is
+            given the same data and trains on its part.
+        backup_dir : str or path, optional
+            The state is written there after each epoch. The same script, run again
+            after it was killed, goes on from the last one to the same weights that it
+            would have had: structure, optimizer, schedule, order of the data and
+            random layers included. Callbacks keep no state but the history.
 
         Returns
         -------
@@ -243,7 +243,7 @@ class Nestrade:
             "steps": validation_steps,
         }
         check_labels(self.network, y)
-        if self.met:
+        if self.met and self._by_keras and backup_dir is None:
             self.history = self.network.fit(
                 x, y, batch_size, epochs, verbose, callbacks, validation_split,
                 validation_data, shuffle, class_weight, sample_weight, initial_epoch,
@@ -258,15 +258,26 @@ class Nestrade:
             raise ValueError(
                 f"{self.budget} needs validation_data: it is held to its accuracy."
             )
+        checkpoints = backup_dir and Checkpoints(backup_dir, self.engine)
         source = Source(
-            x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight
+            x,
+            y,
+            sample_weight,
+            batch_size,
+            shuffle,
+            steps_per_epoch,
+            class_weight,
+            self.engine,
         )
+        if source.is_arrays:
+            self.engine.agree("the training data", x, y, sample_weight)
         own_rates = (
             keras.callbacks.LearningRateScheduler,
             keras.callbacks.ReduceLROnPlateau,
         )
         given = keras.tree.flatten(callbacks or [])
         anneal = self.anneal and not any(isinstance(c, own_rates) for c in given)
+        anneal = anneal and not self.met
         check = functools.partial(self._validate, validation_data, validation)
         run = Run(self, source, epochs - initial_epoch, anneal, check)
         listed = keras.callbacks.CallbackList(
@@ -284,7 +295,13 @@ class Nestrade:
         self.network.stop_training = False
         listed.on_train_begin()
         logs = {}
+        backup = checkpoints and Backup(checkpoints, run, self.history)
         try:
+            done = backup and backup.resume()
+            if done is not None and backup:
+                source.skip(done + 1 - initial_epoch)
+                listed.set_params({**listed.params, "steps": source.steps})
+                initial_epoch = done + 1
             for epoch in range(initial_epoch, epochs):
                 run.grow_if_done(listed)
                 listed.on_epoch_begin(epoch)
@@ -293,12 +310,14 @@ class Nestrade:
                 if due:
                     logs |= check()
                 listed.on_epoch_end(epoch, logs)
+                if backup:
+                    backup.write(epoch)
                 if self.network.stop_training:
                     break
         finally:
             run.close()
         listed.on_train_end(logs)
-        if not self.met:
+        if not self.met and logs:
             warnings.warn(
                 f"The run ended before the budget {self.budget} was met. Train longer, or "
                 "let cuts take more with Schedule(most=1).",
@@ -307,9 +326,7 @@ class Nestrade:
         return self.history
 
     def _validate(self, data, options):
-        logs = self.network.evaluate(
-            **_unpacked(data), **options, verbose=0, return_dict=True
-        )
+        logs = self.engine.evaluate(self.network, **_unpacked(data), **options)
         return {f"val_{name}": value for name, value in logs.items()}
 
     # Cutting ------------------------------------------------------------------
@@ -344,7 +361,8 @@ class Nestrade:
 
     def _cut(self, keep, probe, epoch, seconds):
         start = time.perf_counter()
-        network = restructure(self.network, keep, self._graph, probe)
+        with self.engine.cut_scope():
+            network = restructure(self.network, keep, self._graph, probe)
         self._adopt(network)
         total = self._totals()
         spent = seconds + time.perf_counter() - start

@@ -39,26 +39,74 @@ def picture_slider(pictures, name):
     --------
     See the module's.
     """
-    import ipywidgets
-
     if not pictures:
         raise ValueError("pictures: expected at least one figure, got none.")
-    images = [
-        ipywidgets.Image(
-            value=_png(figure), format="png", layout=ipywidgets.Layout(max_width="100%")
+    return picture_sliders(pictures.get, {name: list(pictures)})
+
+
+def picture_sliders(draw, settings):
+    """Make several sliders over figures, one for each combination of their settings.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a value of each slider and returns a `matplotlib.figure.Figure`. They are
+        drawn once, here, and closed.
+    settings : dict of str to sequence
+        By what the slider sets, the values that it has.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        The sliders above the pictures, which lie in stacks within stacks.
+
+    Raises
+    ------
+    ValueError
+        If there is no slider, or one without values.
+
+    Examples
+    --------
+    >>> def draw(devices, network):
+    ...     return plt.figure()
+    >>> sliders = picture_sliders(draw, {"devices": (1, 2), "network": ("small", "large")})
+    >>> [slider.options for slider in sliders.children[:2]]
+    [('1', '2'), ('small', 'large')]
+    """
+    import ipywidgets
+
+    if not settings or not all(len(values) for values in settings.values()):
+        raise ValueError(
+            f"settings: expected sliders with at least one value each, got {settings!r}."
         )
-        for figure in pictures.values()
-    ]
-    pages = getattr(ipywidgets, "Stack", ipywidgets.Tab)(children=images)
-    pages.selected_index = 0
-    slider = ipywidgets.SelectionSlider(
-        options=list(pictures),
-        description=name,
-        layout=ipywidgets.Layout(width="100%", max_width="30em"),
-        style={"description_width": "initial"},
-    )
-    ipywidgets.jslink((slider, "index"), (pages, "selected_index"))
-    return ipywidgets.VBox([slider, pages])
+    stacks = [[] for _ in settings]  # those that each slider moves
+    options = list(settings.values())
+
+    def page(*chosen):
+        depth = len(chosen)
+        if depth == len(options):
+            layout = ipywidgets.Layout(max_width="100%")
+            return ipywidgets.Image(
+                value=_png(draw(*chosen)), format="png", layout=layout
+            )
+        children = [page(*chosen, value) for value in options[depth]]
+        stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(children=children)
+        stack.selected_index = 0
+        stacks[depth].append(stack)
+        return stack
+
+    pages, sliders = page(), []
+    for (name, values), moved in zip(settings.items(), stacks, strict=True):
+        slider = ipywidgets.SelectionSlider(
+            options=[str(value) for value in values],
+            description=name,
+            layout=ipywidgets.Layout(width="100%", max_width="30em"),
+            style={"description_width": "initial"},
+        )
+        for stack in moved:
+            ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
+        sliders.append(slider)
+    return ipywidgets.VBox([*sliders, pages])
 
 
 def _png(figure):

@@ -66,36 +66,78 @@ def test_fit_and_predict_take_them():
     assert model.predict(batches, verbose=0).shape == (50, 2)
 
 
-@given(samples=sizes, batch_size=sizes)
-def test_tf_data_makes_the_same_batches(samples, batch_size):
+def at(batches, epoch):
+    batches.epoch = epoch
+    return [batches[i] for i in range(len(batches))]
+
+
+@st.composite
+def shared(draw):
+    """Samples, global batch size and number of workers that can share them."""
+    workers, part = draw(st.integers(1, 5)), draw(st.integers(1, 7))
+    samples = draw(st.integers(workers * part, 80))
+    return samples, workers * part, workers
+
+
+@given(shared(), st.none() | st.integers(0, 9), st.integers(0, 3))
+def test_workers_share_every_batch(sizes, seed, epoch):
+    samples, batch_size, workers = sizes
+    x = np.arange(samples)
+    whole = at(Batches(x, x * 2, batch_size, seed), epoch)
+    shares = [
+        at(Batches(x, x * 2, batch_size, seed, (index, workers)), epoch)
+        for index in range(workers)
+    ]
+    for (batch, _), *parts in zip(whole, *shares):
+        assert len({len(x) for x, _ in parts}) == 1  # each as many
+        together = np.concatenate([x for x, _ in parts])
+        # The batch of a single worker, in its order. What cannot be shared equally
+        # is missing at the end of the last one.
+        np.testing.assert_array_equal(together, batch[: len(together)])
+        np.testing.assert_array_equal(
+            np.concatenate([y for _, y in parts]), 2 * together
+        )
+    seen = np.concatenate([x for share in shares for x, _ in share])
+    assert len(set(seen.tolist())) == len(seen) == samples - samples % workers
+
+
+@given(shared(), st.none() | st.integers(0, 9), st.integers(0, 3))
+def test_tf_data_makes_the_same_batches(sizes, seed, epoch):
+    """Whatever the worker: so what holds for its shares holds for these."""
     pytest.importorskip("tensorflow")
     from nestrade_lib import tf_batches
 
+    samples, batch_size, workers = sizes
     x = np.arange(samples, dtype="uint8")[:, None]
-    plain = Batches(x, x, batch_size)
-    dataset = tf_batches(x, x, batch_size)
+    settings = x, x, batch_size, seed, (workers - 1, workers)
+    plain, dataset = Batches(*settings), tf_batches(*settings, epoch=epoch)
     assert len(dataset) == len(plain)
-    for (x1, y1), (x2, y2) in zip(
-        dataset, (plain[i] for i in range(len(plain))), strict=True
-    ):
-        np.testing.assert_array_equal(x1, x2)
-        np.testing.assert_array_equal(y1, y2)
+    for number in (epoch, epoch + 1):  # each iteration is the next epoch
+        for ours, theirs in zip(at(plain, number), dataset, strict=True):
+            np.testing.assert_array_equal(ours[0], theirs[0])
+            np.testing.assert_array_equal(ours[1], theirs[1])
 
 
-def test_tf_data_shuffles_anew_each_epoch_and_alike_each_run():
-    pytest.importorskip("tensorflow")
+def test_orders_of_their_own_overlap_and_miss():
+    """Why all workers need one seed: of two with others, a quarter is never seen."""
+    x = np.arange(10_000)
+    shares = [Batches(x, x, 100, seed, (seed, 2)) for seed in range(2)]
+    times = np.bincount(
+        np.concatenate([order(share) for share in shares]), minlength=len(x)
+    )
+    for number, expected in enumerate((0.25, 0.5, 0.25)):
+        assert np.mean(times == number) == pytest.approx(expected, abs=0.02)
+
+
+def test_a_strategy_may_distribute_them():
+    tf = pytest.importorskip("tensorflow")
     from nestrade_lib import tf_batches
 
-    x = np.arange(100)
-
-    def epochs():
-        dataset = tf_batches(x, x, 8, seed=3)
-        return [[int(v) for batch, _ in dataset for v in batch] for _ in range(3)]
-
-    once, again = epochs(), epochs()
-    assert once == again
-    assert len({tuple(epoch) for epoch in once}) == 3
-    assert all(sorted(epoch) == x.tolist() for epoch in once)
+    x = np.arange(10, dtype="float32")[:, None]
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    given = strategy.experimental_distribute_dataset(tf_batches(x, x, 4, seed=0))
+    rows = np.concatenate([np.ravel(batch) for batch, _ in given])
+    assert rows.tolist() == order(Batches(x[:, 0], x, 4, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -107,8 +149,27 @@ def test_tf_data_shuffles_anew_each_epoch_and_alike_each_run():
         (np.ones(3), np.ones(3), {"batch_size": 0}, "batch_size: expected.* got 0"),
         (np.ones(3), np.ones(3), {"batch_size": 2.5}, "batch_size: expected.* 2.5"),
         (np.ones(3), np.ones(3), {"seed": -1}, "seed: expected.* -1"),
+        (np.ones(3), np.ones(3), {"shard": (2, 2)}, r"shard: expected.*\(2, 2\)"),
+        (np.ones(3), np.ones(3), {"shard": 2}, "shard: expected.* got 2"),
+        (
+            np.ones(9),
+            np.ones(9),
+            {"batch_size": 7, "shard": (0, 2)},
+            "7 samples cannot be shared equally by 2.*such as 8",
+        ),
+        (
+            np.ones(9),
+            np.ones(9),
+            {"batch_size": 10, "shard": (0, 2)},
+            "at most the 9 samples.* got 10",
+        ),
     ],
 )
 def test_bad_input_is_refused(x, y, options, message):
     with pytest.raises(ValueError, match=message):
         Batches(x, y, **options)
+    if keras.backend.backend() == "tensorflow":
+        from nestrade_lib import tf_batches
+
+        with pytest.raises(ValueError, match=message):
+            tf_batches(x, y, **options)

@@ -71,6 +71,36 @@ CLAIMS = [
         "getting_started",
         "{processor_seconds[mean]:.0f} seconds of processor time",
     ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "{map_samples_1024_alone[mean]:.0f} thousand images a second one by one, {map_batches_1024_alone[mean]:.0f} thousand with `batch` first, {numpy_batches_1024_alone[mean]:,.0f} thousand from `Batches` and {whole_batches_1024_alone[mean]:,.0f} thousand from `tf_batches`",
+    ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "asks for {lenet_128_fit[mean]:.0f} thousand images a second, and each image through `map` gives {map_samples_128_alone[mean]:.0f} thousand",
+    ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "`tf_batches` brings {whole_batches_1024_alone[mean]:,.0f} thousand images a second, and {whole_batches_1024_fit[mean]:,.0f} thousand into `fit`",
+    ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "The same batch again and again, which costs nothing to make, gets {one_batch_1024_fit[mean]:,.0f} thousand",
+    ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "`steps_per_execution=10` it is {whole_batches_1024_fit10[mean]:,.0f} thousand",
+    ),
+    (
+        "chapters/input-pipelines.ipynb",
+        "input",
+        "makes {numpy_batches_128_alone[mean]:,.0f} thousand images a second in batches of 128, many times what `tf_batches` makes, and {numpy_batches_128_fit[mean]:,.0f} thousand of them arrive, fewer than from `tf_batches`",
+    ),
 ]
 
 

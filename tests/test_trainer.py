@@ -120,7 +120,7 @@ def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
 def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
     source = Source({"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch)
     for _ in range(2):
-        source.start_epoch()
+        source.start_epoch(0)
         seen, left = [], source.steps
         while left:
             steps = data.draw(st.integers(1, left))

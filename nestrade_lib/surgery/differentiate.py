@@ -5,6 +5,8 @@ import contextlib
 import keras
 import numpy as np
 
+from nestrade_lib.gradients import gradient_of
+
 
 def infer(network, arrays, inputs):
     """Floating-point outputs in inference mode (a list of ndarray).
@@ -45,7 +47,7 @@ def differentiate(network, arrays, inputs, training):
             total = total + keras.ops.sum(y * keras.ops.convert_to_tensor(direction))
         return total
 
-    gradients = _GRADIENTS[keras.backend.backend()](projection, trainable)
+    gradients = gradient_of(projection)(trainable)
     to_numpy = keras.ops.convert_to_numpy
     return {
         v.path: np.zeros(v.shape, "float32") if g is None else to_numpy(g)
@@ -65,36 +67,6 @@ def _outputs(network, weights, others, inputs, training):
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     found, _ = network.stateless_call(weights, others, inputs, training=training)
     return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
-
-
-def _tensorflow_gradients(function, weights):
-    import tensorflow as tf
-
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(weights)
-        value = function(weights)
-    return tape.gradient(value, weights)
-
-
-def _jax_gradients(function, weights):
-    import jax
-
-    return jax.jit(jax.grad(function))(weights)
-
-
-def _torch_gradients(function, weights):
-    import torch
-
-    weights = [w.detach().clone().requires_grad_() for w in weights]
-    with torch.enable_grad():
-        return torch.autograd.grad(function(weights), weights, allow_unused=True)
-
-
-_GRADIENTS = {
-    "tensorflow": _tensorflow_gradients,
-    "jax": _jax_gradients,
-    "torch": _torch_gradients,
-}
 
 
 def _no_gradient():

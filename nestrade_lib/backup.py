@@ -1,0 +1,125 @@
+"""What of a run is written after each epoch, so that a killed one goes on as it was.
+
+The network that the run began with is made again by the user's script. So its structure
+is a mask: which of its channel groups are left. Weights, the optimizer's slots, scores
+and counters follow as arrays and numbers. The order of the data needs no more than the
+seed and the number of the epoch.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from nestrade_lib.cut import Cut
+from nestrade_lib.scaling.digest import digest
+from nestrade_lib.surgery.slices import value
+
+
+class Backup:
+    """Writes a run's state to checkpoints, and takes it up again.
+
+    Parameters
+    ----------
+    checkpoints : nestrade_lib.scaling.Checkpoints
+    run : nestrade_lib.run.Run
+        At its beginning.
+    history : keras.callbacks.History
+
+    Raises
+    ------
+    ValueError
+        If the folder holds the checkpoints of another run.
+    """
+
+    def __init__(self, checkpoints, run, history):
+        self.checkpoints = checkpoints
+        self.run = run
+        self.history = history
+        # The network's own names count on while Python runs; shapes are enough.
+        trainer = run.trainer
+        shapes = [tuple(v.shape) for v in trainer.network.variables]
+        settings = [trainer.budget, trainer.schedule, trainer.growth, trainer.anneal]
+        self.identity = digest(shapes, *map(repr, settings), *run.identity).hex()
+
+    def write(self, epoch):
+        """Write the state after an epoch."""
+        run, trainer = self.run, self.run.trainer
+        arrays = {"kept": run.kept, **_values("network", trainer.network.variables)}
+        arrays |= _values("optimizer", trainer.network.optimizer.variables)
+        if run.chosen is not None:
+            arrays["chosen"] = run.chosen
+        if run.safe is not None:
+            kept, _, state = run.safe
+            arrays["safe_kept"] = kept
+            arrays |= {f"safe_{n}": array for n, (_, array) in enumerate(state)}
+        told = {
+            "identity": self.identity,
+            "counters": {name: getattr(run, name) for name in run.COUNTERS},
+            "wrapped": run.optimizer is not None,
+            "seed": run.source.seed,
+            "batch_size": run.source.batch_size,
+            "settled": trainer._settled,
+            "cuts": [dataclasses.asdict(x) for x in trainer.cuts[run.first_cut :]],
+            "epochs": self.history.epoch,
+            "history": self.history.history,
+        }
+        self.checkpoints.write(epoch, arrays, _plain(told))
+
+    def resume(self):
+        """Take up the newest state, if there is one.
+
+        Returns
+        -------
+        int or None
+            The epoch after which it was written.
+        """
+        found = self.checkpoints.newest()
+        if found is None:
+            return None
+        epoch, arrays, told = found
+        if told["identity"] != self.identity:
+            raise ValueError(
+                f"backup_dir: {self.checkpoints.folder} holds checkpoints of another run: "
+                "its network, budget, schedule, data, epochs or batch size differ from "
+                "this one's. Take another folder, or remove it."
+            )
+        run, trainer = self.run, self.run.trainer
+        run.source.seed = told["seed"]
+        if told["batch_size"] is not None:
+            run.source.batch_size = told["batch_size"]
+        for name, number in told["counters"].items():
+            setattr(run, name, number)
+        run.chosen = arrays.get("chosen")
+        run.take_structure(arrays["kept"], told["wrapped"])
+        _assign(trainer.network.variables, arrays, "network")
+        _assign(trainer.network.optimizer.variables, arrays, "optimizer")
+        if "safe_kept" in arrays:
+            kept = arrays["safe_kept"]
+            is_current = np.array_equal(kept, run.kept)
+            network = trainer.network if is_current else run.rebuilt(kept)
+            variables = run.variables_of(network)
+            values = (arrays[f"safe_{n}"] for n in range(len(variables)))
+            run.safe = kept, network, list(zip(variables, values))
+        trainer._settled = told["settled"]
+        trainer.cuts[run.first_cut :] = [Cut(**each) for each in told["cuts"]]
+        self.history.epoch = told["epochs"]
+        self.history.history = told["history"]
+        return epoch
+
+
+def _values(name, variables):
+    return {f"{name}_{n}": value(v) for n, v in enumerate(variables)}
+
+
+def _assign(variables, arrays, name):
+    for n, variable in enumerate(variables):
+        variable.assign(arrays[f"{name}_{n}"])
+
+
+def _plain(told):
+    """Numbers of NumPy as those of Python."""
+    if isinstance(told, dict):
+        return {key: _plain(value) for key, value in told.items()}
+    if isinstance(told, (list, tuple)):
+        return [_plain(value) for value in told]
+    return told.item() if isinstance(told, (np.generic, np.ndarray)) else told

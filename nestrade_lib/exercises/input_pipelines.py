@@ -1,0 +1,152 @@
+"""Feeding a device: the rate it needs, each worker's share, whole batches at once."""
+
+import sys
+
+import numpy as np
+
+
+def check_needed_rate(answer):
+    """Check the images a second that eight devices need, 256 each, in steps of 0.2 s.
+
+    Parameters
+    ----------
+    answer : float
+        Images a second, for all eight together.
+
+    Examples
+    --------
+    >>> check_needed_rate(1280)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: 1,280 images a second feed one of the eight.
+    """
+    devices, batch, seconds = 8, 256, 0.2
+    assert not np.isclose(answer, batch / seconds), (
+        f"Not yet: {answer:,} images a second feed one of the eight."
+    )
+    assert not np.isclose(answer, devices * batch), (
+        f"Not yet: {answer:,} images are the global batch. How many of it a second?"
+    )
+    assert np.isclose(answer, devices * batch / seconds), (
+        f"Not yet: {answer!r} is not the number of images a second."
+    )
+    print("Right: the global batch over the time of a step.")
+
+
+def check_worker_rows(function):
+    """Check a function that says which samples a worker takes, batch by batch.
+
+    Parameters
+    ----------
+    function : callable
+        ``(samples, batch_size, seed, epoch, index, count) -> list of rows``: for each
+        step of the epoch, the samples of the global batch that worker `index` of
+        `count` takes. `batch_size` divides `samples`, and `count` divides it.
+
+    Examples
+    --------
+    >>> def unseeded(samples, batch_size, seed, epoch, index, count):
+    ...     order = np.random.default_rng(index).permutation(samples)
+    ...     return order[index::count].reshape(-1, batch_size // count)
+    >>> check_worker_rows(unseeded)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: with 2 workers, sample 0 comes 2 times in epoch 0.
+    """
+    for count, batch_size, samples in [(2, 4, 24), (1, 5, 20), (3, 6, 60), (4, 4, 32)]:
+        epochs = []
+        for epoch in (0, 1):
+            settings = samples, batch_size, 7, epoch
+            shares = [function(*settings, index, count) for index in range(count)]
+            shape = samples // batch_size, batch_size // count
+            for share in shares:
+                got = np.shape(share)
+                assert got == shape, (
+                    f"Not yet: for {samples} samples in batches of {batch_size} on "
+                    f"{count} workers expected {shape[0]} rows of {shape[1]}, got "
+                    f"shape {got}."
+                )
+            rows = np.concatenate(shares, axis=1)
+            times = np.bincount(rows.ravel(), minlength=samples)
+            assert len(times) == samples and (times == 1).all(), (
+                f"Not yet: with {count} workers, sample {np.argmax(times != 1)} comes "
+                f"{times[np.argmax(times != 1)]} times in epoch {epoch}."
+            )
+            whole = np.reshape(function(*settings, 0, 1), rows.shape)
+            assert np.array_equal(np.sort(rows), np.sort(whole)), (
+                f"Not yet: the global batches of {count} workers are not those of one."
+            )
+            epochs.append(rows)
+        assert not np.array_equal(*epochs), "Not yet: both epochs have the same order."
+        assert not np.array_equal(
+            epochs[0].ravel(), np.concatenate(function(samples, batch_size, 8, 0, 0, 1))
+        ), "Not yet: another seed has to give another order."
+    print("Right: one order for all, and a part of it for each.")
+
+
+def check_shifted(function):
+    """Check a function that moves each image of a batch by a random step, all at once.
+
+    Parameters
+    ----------
+    function : callable
+        ``(images, seed) -> images``: each image is moved by -2 to 2 pixels down and
+        right, by an amount of its own; what comes in at the edges is 0. Shape
+        ``(n, height, width, 1)`` and type stay.
+
+    Examples
+    --------
+    >>> def rolled(images, seed):
+    ...     return np.stack([np.roll(image, 1, axis=0) for image in images])
+    >>> check_shifted(rolled)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: image 0 is not a shifted copy with zeros at its edges.
+    """
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 256, (500, 12, 9, 1), dtype=np.uint8)
+    calls = [0]
+
+    def count(frame, event, argument):
+        calls[0] += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        moved = function(images.copy(), 0)
+    finally:
+        sys.setprofile(None)
+    moved = np.asarray(moved)
+    assert moved.shape == images.shape and moved.dtype == images.dtype, (
+        f"Not yet: expected {images.dtype} of shape {images.shape}, got {moved.dtype} "
+        f"of shape {moved.shape}."
+    )
+    found = [_shift(*pair) for pair in zip(images, moved, strict=True)]
+    assert None not in found, (
+        f"Not yet: image {found.index(None)} is not a shifted copy with zeros at its "
+        "edges."
+    )
+    assert len(set(found)) == 25, (
+        f"Not yet: {len(set(found))} of the 25 shifts occur among 500 images."
+    )
+    assert np.array_equal(moved, function(images.copy(), 0)), (
+        "Not yet: the same seed has to move the images alike."
+    )
+    assert not np.array_equal(moved, function(images.copy(), 1)), (
+        "Not yet: another seed has to move them otherwise."
+    )
+    assert calls[0] < len(images), (
+        f"Not yet: right, but {calls[0]:,} calls for {len(images)} images: one by one."
+    )
+    print(f"Right: {len(images)} images, and fewer calls than images.")
+
+
+def _shift(image, moved):
+    """How far `moved` is `image` moved down and right, or None."""
+    height, width, _ = image.shape
+    padded = np.pad(image, ((2, 2), (2, 2), (0, 0)))
+    for down in range(-2, 3):
+        for right in range(-2, 3):
+            window = padded[2 - down :, 2 - right :][:height, :width]
+            if np.array_equal(window, moved):
+                return down, right
+    return None

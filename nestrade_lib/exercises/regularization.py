@@ -1,0 +1,82 @@
+"""What a penalty does to weights."""
+
+import keras
+import numpy as np
+
+
+def check_soft_threshold(answer):
+    """Check what an L1 step of 0.5 makes of the weights 0.3, -1.2 and 0.8.
+
+    Parameters
+    ----------
+    answer : sequence of three float
+
+    Examples
+    --------
+    >>> check_soft_threshold([0.0, -1.2, 0.8])
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: the second weight is still -1.2. A step takes from each.
+    """
+    names = ("first", "second", "third")
+    for name, got, before in zip(names, answer, (0.3, -1.2, 0.8), strict=True):
+        assert got != before, (
+            f"Not yet: the {name} weight is still {before}. A step takes from each."
+        )
+        expected = float(np.sign(before) * max(abs(before) - 0.5, 0))
+        assert np.isclose(got, expected), f"Not yet: the {name} weight is not {got}."
+    print("Right: half a unit nearer to zero, and never past it.")
+
+
+def check_elastic_step(function):
+    """Check a step ``(x, t, s) -> z`` that minimizes ``½(z-x)² + t·|z| + ½s·z²``.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array and two floats of at least 0; returns an array.
+
+    Examples
+    --------
+    >>> check_elastic_step(lambda x, t, s: x / (1 + s))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for x = 1.5, t = 0.5 and s = 1 there is a better z than 0.75.
+    """
+    z = np.linspace(-3, 3, 6001)
+    for x, t, s in [(1.5, 0.5, 1), (-2, 1, 0.5), (0.2, 0.5, 1), (1, 0, 3), (2, 1, 0)]:
+        got = float(function(np.array([float(x)]), t, s)[0])
+        costs = [0.5 * (v - x) ** 2 + t * np.abs(v) + 0.5 * s * v**2 for v in (got, z)]
+        assert costs[0] <= costs[1].min() + 1e-6, (
+            f"Not yet: for x = {x}, t = {t} and s = {s} there is a better z "
+            f"than {round(got, 4)}."
+        )
+    print("Right: first the length, then the share.")
+
+
+def check_few_units(network, x_test, y_test):
+    """Check a network of at most 12 units in layer ``hidden`` that reads 89 % of digits.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Trained, from 784 pixels to ten logits. Units count if their weights are not 0.
+    x_test, y_test : numpy.ndarray
+        The test set.
+
+    Examples
+    --------
+    >>> hidden = keras.layers.Dense(64, name="hidden")
+    >>> network = keras.Sequential([keras.Input((784,)), hidden])
+    >>> check_few_units(network, None, None)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: 64 units of 'hidden' are at work, more than 12.
+    """
+    kernel = keras.ops.convert_to_numpy(network.get_layer("hidden").kernel)
+    units = int(np.abs(kernel).any(axis=0).sum())
+    assert units <= 12, f"Not yet: {units} units of 'hidden' are at work, more than 12."
+    logits = network.predict(x_test, batch_size=1000, verbose=0)
+    accuracy = float((logits.argmax(axis=1) == y_test).mean())
+    assert accuracy >= 0.89, f"Not yet: {accuracy:.1%} of the test digits, not 89 %."
+    print("Right: few units, and nearly all of the accuracy.")

@@ -1,0 +1,104 @@
+"""What belongs to a channel, and what cutting it saves."""
+
+import keras
+import numpy as np
+
+from nestrade_lib.dependency import UnsupportedLayer, trace
+from nestrade_lib.surgery import RefusedCut, restructure
+
+
+def check_channel_parameters(answer):
+    """Check how many parameters go with one channel of LeNet-5's first convolution.
+
+    Parameters
+    ----------
+    answer : int
+
+    Examples
+    --------
+    >>> check_channel_parameters(26)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: 26 parameters make the channel. Who reads it?
+    """
+    made, read = 5 * 5 * 1 + 1, 5 * 5 * 1 * 50
+    assert answer != made, (
+        f"Not yet: {answer} parameters make the channel. Who reads it?"
+    )
+    assert answer != read + made - 1, (
+        "Not yet: one number is missing. What else is made?"
+    )
+    assert answer == made + read, (
+        f"Not yet: {answer!r} is not the number of parameters."
+    )
+    print("Right: few numbers make a channel, many read it.")
+
+
+def check_lenet_macs(function):
+    """Check a function ``(conv1, conv2, dense1) -> MACs`` of LeNet-5's widths.
+
+    Parameters
+    ----------
+    function : callable
+        Takes three whole numbers.
+
+    Examples
+    --------
+    >>> check_lenet_macs(lambda conv1, conv2, dense1: 2_293_000)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for widths 5, 10 and 16 expected 154,720, got 2,293,000.
+    """
+    for one, two, three in [(20, 50, 500), (5, 10, 16), (1, 1, 1), (7, 30, 45)]:
+        expected = 24**2 * 25 * one + 8**2 * 25 * one * two
+        expected += 4**2 * two * three + 10 * three
+        got = function(one, two, three)
+        assert got == expected, (
+            f"Not yet: for widths {one}, {two} and {three} expected {expected:,}, "
+            f"got {got:,}."
+        )
+    print("Right: nothing needs to be built to know what it would cost.")
+
+
+def check_layer_rule(kind):
+    """Check that a layer class of your own has a rule under which a cut is exact.
+
+    A network around it is traced, half of its channels are cut, and the proof compares
+    the two.
+
+    Parameters
+    ----------
+    kind : type
+        A layer class, made without arguments, that keeps the shape of images.
+
+    Examples
+    --------
+    >>> class Unknown(keras.layers.Layer):
+    ...     def call(self, x):
+    ...         return x[..., ::-1]
+    >>> check_layer_rule(Unknown)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: no rule is registered for Unknown.
+    """
+    network = keras.Sequential(
+        [
+            keras.Input((6, 6, 1)),
+            keras.layers.Conv2D(8, 3, activation="relu"),
+            kind(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+    try:
+        graph = trace(network)
+    except UnsupportedLayer:
+        raise AssertionError(
+            f"Not yet: no rule is registered for {kind.__name__}."
+        ) from None
+    assert graph.count == 8, f"Not yet: {graph.count} of 8 channels may be cut."
+    try:
+        restructure(network, np.arange(8) % 3 > 0, graph)
+    except RefusedCut as error:
+        raise AssertionError(f"Not yet: {error}") from None
+    print("Right: the smaller network is the same function.")

@@ -1,0 +1,416 @@
+"""TensorFlow on several devices of one machine, or of many: ``tf.distribute``.
+
+The strategy holds a mirror of each variable on each device and adds up gradients. The
+loop around it is our own, since that of Keras fails on several workers (keras#20585).
+What would otherwise differ from one device is made right here:
+
+* clipping happens after the gradients are added up, not before, on each replica's own;
+* random layers draw on each replica from another stream;
+* batch norms take the statistics of the global batch;
+* a network with a bias in front of a batch norm is warned about.
+"""
+
+import contextlib
+import math
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nestrade_lib.scaling.engine import Engine
+
+ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad")
+
+
+class Mirrored(Engine):
+    """The devices of this machine, under ``MirroredStrategy``.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        TensorFlow's names, such as ``"GPU:0"``.
+
+    Examples
+    --------
+    >>> Mirrored(["CPU:0"])
+    <mirrored: 1 replicas>
+    """
+
+    name = "mirrored"
+
+    def __init__(self, devices):
+        devices = list(devices)
+        # Collectives of processors allow one set of devices a process; a sum on one of
+        # them does as well where they share the memory.
+        ways = tf.distribute.ReductionToOneDevice() if "CPU" in devices[0] else None
+        self._use(tf.distribute.MirroredStrategy(devices, cross_device_ops=ways))
+
+    def _use(self, strategy):
+        self.strategy = strategy
+        self.replicas = strategy.num_replicas_in_sync
+        self._local = self.replicas // self.workers
+        self._step = None, None, None  # network, optimizer, their traced step
+
+    def scope(self):
+        return self.strategy.scope()
+
+    # Made right, or refused ---------------------------------------------------
+
+    def prepare(self, network):
+        if network.distribute_strategy is not self.strategy:
+            raise ValueError(
+                f"Network {network.name!r} was built outside this engine's scope: its "
+                "weights are on one device only. Build and compile it inside "
+                "`with engine.scope():`."
+            )
+        optimizer = network.optimizer
+        if not isinstance(optimizer.iterations.value, tf.distribute.DistributedValues):
+            raise ValueError(
+                f"Network {network.name!r} was compiled outside this engine's scope: its "
+                "optimizer is on one device only. Compile it inside `with engine.scope():`."
+            )
+        _refuse(network)
+        inner = _innermost(optimizer)
+        if any((inner.clipnorm, inner.global_clipnorm, inner.clipvalue)):
+            _clip_the_sum(inner, self.replicas)
+        biased = []
+        for layer in network._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = True
+                biased += [source.name for source in _biased_sources(layer)]
+            for value in list(vars(layer).values()):
+                if isinstance(value, keras.random.SeedGenerator):
+                    _draw_apart(value)
+        if biased and type(inner).__name__ in ADAPTIVE:
+            warnings.warn(
+                f"Layer {biased[0]!r} has a bias in front of a batch norm. Its gradient is "
+                "zero but for rounding, which the optimizer turns into full steps: they "
+                "change no output, but this weight will differ between one device and "
+                "many. Build the layer with use_bias=False.",
+                stacklevel=2,
+            )
+
+    # Training -----------------------------------------------------------------
+
+    def fit(self, network, callback, epoch, **data):
+        callback.set_model(network)
+        network.reset_metrics()
+        callback.on_epoch_begin(epoch)
+        for number, batch in enumerate(self._batches(**data)):
+            callback.on_train_batch_begin(number)
+            step = self._training_step(network, batch)
+            logs = self.strategy.experimental_local_results(step(batch))[0]
+            callback.on_train_batch_end(number, logs)
+            if network.stop_training:
+                break
+        callback.on_epoch_end(epoch, _numbers(network.get_metrics_result()))
+
+    def evaluate(
+        self, network, x, y=None, sample_weight=None, batch_size=None, steps=None
+    ):
+        # Metrics are added up over replicas, so each row has to be seen once.
+        network.reset_metrics()
+        function = tf.function(network.test_step, reduce_retracing=True)
+        replica = tf.distribute.get_replica_context
+
+        @tf.function(reduce_retracing=True)
+        def shared(batch):
+            self.strategy.run(function, args=(batch,))
+
+        @tf.function(reduce_retracing=True)
+        def on_the_first(batch):
+            def test():
+                if replica().replica_id_in_sync_group == 0:
+                    function(batch)
+
+            self.strategy.run(test)
+
+        for batch in _global_batches(x, y, sample_weight, batch_size, steps):
+            self._build_metrics(network, batch)
+            rows = len(next(a for a in keras.tree.flatten(batch) if a is not None))
+            whole = rows - rows % self.replicas
+            if whole:
+                mine = keras.tree.map_structure(
+                    self.part, _rows(batch, slice(0, whole))
+                )
+                shared(self._spread(mine))
+            if whole < rows:
+                on_the_first(_rows(batch, slice(whole, rows)))
+        return _numbers(network.get_metrics_result())
+
+    def _build_metrics(self, network, batch):
+        """Make the metrics' variables here, and not inside a traced step."""
+        first = keras.tree.map_structure(
+            lambda a: self.strategy.experimental_local_results(a)[0], batch
+        )
+        with self.scope():
+            network._symbolic_build(data_batch=first)
+
+    def _training_step(self, network, batch):
+        known, optimizer, step = self._step
+        if known is not network or optimizer is not network.optimizer:
+            self._build_metrics(network, batch)
+            step = self._traced(network)
+            self._step = network, network.optimizer, step
+        return step
+
+    def _traced(self, network):
+        def train(data):
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            with tf.GradientTape() as tape:
+                predicted = network(x, training=True)
+                # Keras has divided it by the number of replicas.
+                loss = network.compute_loss(
+                    x, y, predicted, sample_weight, training=True
+                )
+                scaled = network.optimizer.scale_loss(loss)
+            rows = tf.shape(keras.tree.flatten(x)[0])[0]
+            network._loss_tracker.update_state(loss * self.replicas, sample_weight=rows)
+            weights = network.trainable_weights
+            network.optimizer.apply(tape.gradient(scaled, weights), weights)
+            return network.compute_metrics(x, y, predicted, sample_weight)
+
+        @tf.function(reduce_retracing=True)
+        def step(batch):
+            return self.strategy.run(train, args=(batch,))
+
+        return step
+
+    # Feeding ------------------------------------------------------------------
+
+    def _batches(
+        self,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size=None,
+        class_weight=None,
+        steps_per_epoch=None,
+        shuffle=False,
+    ):
+        """This worker's part of each batch, spread over its devices."""
+        if batch_size is None:
+            for batch in x:
+                yield self._spread(batch)
+            return
+        sample_weight = _weights(y, sample_weight, class_weight)
+        size = batch_size // self.replicas
+        parts = keras.tree.map_structure(
+            lambda a: None if a is None else np.reshape(a, (-1, size, *a.shape[1:])),
+            (x, y, sample_weight),
+            none_is_leaf=True,
+        )
+        parts = tuple(part for part in parts if part is not None)
+        dataset = tf.data.Dataset.from_tensor_slices(parts).prefetch(tf.data.AUTOTUNE)
+        yield from self.strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def _spread(self, batch):
+        """Give each replica of this worker its rows of this worker's part."""
+        rows = len(next(a for a in keras.tree.flatten(batch) if a is not None))
+        size = rows // self._local
+        first = self.rank * self._local
+
+        def part(context):
+            at = (context.replica_id_in_sync_group - first) % self._local * size
+            return _rows(batch, slice(at, at + size))
+
+        return self.strategy.experimental_distribute_values_from_function(part)
+
+    def gather(self, numbers):
+        numbers = tf.constant(np.asarray(numbers, "int32"))
+
+        def of_all():
+            return tf.distribute.get_replica_context().all_gather(numbers[None], 0)
+
+        found = self.strategy.experimental_local_results(self.strategy.run(of_all))[0]
+        return found.numpy()[:: self._local]
+
+
+class MultiWorker(Mirrored):
+    """The devices of several machines, under ``MultiWorkerMirroredStrategy``.
+
+    Parameters
+    ----------
+    cluster : nestrade_lib.scaling.Cluster
+        Its ``tf_config`` has to be in the environment.
+    """
+
+    name = "multi-worker"
+
+    def __init__(self, cluster):
+        self.workers, self.rank = cluster.workers, cluster.rank
+        with _all_processors():
+            self._use(tf.distribute.MultiWorkerMirroredStrategy())
+
+
+@contextlib.contextmanager
+def _all_processors():
+    """TensorFlow takes all GPUs of a worker, but of its logical processors one."""
+    from tensorflow.python.distribute import collective_all_reduce_strategy as module
+
+    extended = module.CollectiveAllReduceExtended
+    find = extended._initialize_local_devices
+
+    def find_all(self, cluster_resolver, worker_device):
+        devices, kind = find(self, cluster_resolver, worker_device)
+        if kind == "CPU":
+            count = len(tf.config.get_logical_device_configuration(_processor()) or [0])
+            devices = tuple(f"{worker_device}/device:CPU:{n}" for n in range(count))
+        return devices, kind
+
+    extended._initialize_local_devices = find_all
+    try:
+        yield
+    finally:
+        extended._initialize_local_devices = find
+
+
+def _processor():
+    return tf.config.list_physical_devices("CPU")[0]
+
+
+def _refuse(network):
+    """What neither Keras nor this engine computes as one device would."""
+    optimizer = _innermost(network.optimizer)
+    reductions = [
+        getattr(x, "reduction", None) for x in keras.tree.flatten(network.loss)
+    ]
+    for holds, what, why, instead in (
+        (
+            network.steps_per_execution > 1,
+            f"steps_per_execution={network.steps_per_execution}",
+            "Keras' multi-step loop fails under tf.distribute (keras#19246)",
+            "Leave it at 1",
+        ),
+        (
+            network.jit_compile is True,
+            "jit_compile=True",
+            "XLA cannot compile the exchange between replicas (keras#20582)",
+            'Compile with jit_compile="auto"',
+        ),
+        (
+            bool(optimizer.gradient_accumulation_steps),
+            f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}",
+            "Keras updates its accumulators inside a condition, where replicas cannot "
+            "exchange gradients (keras#20582)",
+            "Make the global batch larger instead",
+        ),
+        (
+            type(network).train_step is not keras.Model.train_step,
+            "a train_step of one's own",
+            "the engine's loop would not run it, and Keras' would log its loss divided by "
+            "the number of replicas",
+            "Put what it does into the loss or a layer (add_loss)",
+        ),
+        (
+            "mean_with_sample_weight" in reductions,
+            'a loss with reduction="mean_with_sample_weight"',
+            "each replica would divide by the sum of its own weights",
+            'Use "sum_over_batch_size"',
+        ),
+        (
+            any(getattr(x, "_keras_mask", None) is not None for x in network.outputs),
+            "masked outputs",
+            "each replica would divide by the length of its own sequences",
+            "Pass sample_weight in place of the mask",
+        ),
+    ):
+        if holds:
+            raise ValueError(
+                f"Network {network.name!r} has {what}, which tf.distribute does not train "
+                f"as one device would: {why}. {instead}, or train on the JAX backend."
+            )
+
+
+def _draw_apart(generator):
+    """Let each replica draw from a stream of its own."""
+    if "next" in vars(generator):
+        return
+    draw = generator.next
+
+    def draw_on_replica(ordered=True):
+        seed = draw(ordered)
+        context = tf.distribute.get_replica_context()
+        if context is None:
+            return seed
+        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+        return seed + tf.stack([replica * 1_000_003, tf.zeros_like(replica)])
+
+    generator.next = draw_on_replica
+
+
+def _biased_sources(norm):
+    """Layers with a bias whose output goes straight into a batch norm."""
+    for node in norm._inbound_nodes:
+        for tensor in keras.tree.flatten(node.input_tensors):
+            source = tensor._keras_history.operation
+            if getattr(source, "use_bias", False) and _is_linear(source):
+                yield source
+
+
+def _is_linear(layer):
+    return getattr(layer, "activation", None) in (None, keras.activations.linear)
+
+
+def _clip_the_sum(optimizer, replicas):
+    """Clip what the replicas add up to, and give each its share to add up again."""
+    if "_clip_gradients" in vars(optimizer):
+        return
+    clip = optimizer._clip_gradients
+
+    def clip_the_sum(gradients):
+        context = tf.distribute.get_replica_context()
+        if context is None:
+            return clip(gradients)
+        summed = clip(context.all_reduce("SUM", list(gradients)))
+        return [gradient / replicas for gradient in summed]
+
+    optimizer._clip_gradients = clip_the_sum
+
+
+def _innermost(optimizer):
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def _weights(y, sample_weight, class_weight):
+    """Class weights as weights of samples."""
+    if class_weight is None:
+        return sample_weight
+    labels = np.asarray(y)
+    if labels.ndim > 1:
+        labels = labels.argmax(-1) if labels.shape[-1] > 1 else labels[:, 0]
+    each = np.array([class_weight.get(int(c), 1.0) for c in labels], "float32")
+    return each if sample_weight is None else each * np.asarray(sample_weight)
+
+
+def _global_batches(x, y, sample_weight, batch_size, steps):
+    """Batches of any data that Keras' ``evaluate`` takes, whole, as tuples."""
+    leaves = keras.tree.flatten(x)
+    if not all(hasattr(leaf, "shape") for leaf in leaves):
+        batches = (
+            (x[i] for i in range(len(x))) if hasattr(x, "__getitem__") else iter(x)
+        )
+        for number, batch in enumerate(batches):
+            if steps is not None and number == steps:
+                return
+            yield batch if isinstance(batch, tuple) else (batch,)
+        return
+    size = batch_size or 32
+    rows = len(leaves[0])
+    count = math.ceil(rows / size) if steps is None else steps
+    values = tuple(part for part in (x, y, sample_weight) if part is not None)
+    for number in range(count):
+        yield _rows(values, slice(number * size, min((number + 1) * size, rows)))
+
+
+def _rows(values, rows):
+    return keras.tree.map_structure(
+        lambda a: None if a is None else a[rows], values, none_is_leaf=True
+    )
+
+
+def _numbers(logs):
+    return {name: float(value) for name, value in logs.items()}

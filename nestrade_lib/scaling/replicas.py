@@ -1,0 +1,62 @@
+"""What an optimizer has to do where several replicas run the same step.
+
+JAX sees one global computation, and a single device is one: there is nothing to do.
+``tf.distribute`` runs the step once a replica, each on its part of the batch: sums over
+the batch have to be added up, and variables assigned on all of them at once.
+"""
+
+import keras
+
+
+def sum_over_replicas(tensor):
+    """Add up what each replica has computed on its part of the batch.
+
+    Examples
+    --------
+    >>> float(sum_over_replicas(keras.ops.ones(())))  # one replica
+    1.0
+    """
+    context = _replica_context()
+    return tensor if context is None else context.all_reduce("SUM", tensor)
+
+
+def assign_on_replicas(pairs):
+    """Assign values, which all replicas have computed alike, to variables.
+
+    Parameters
+    ----------
+    pairs : list of (keras.Variable, tensor)
+
+    Examples
+    --------
+    >>> count = keras.Variable(1.0)
+    >>> assign_on_replicas([(count, count + 1.0)])
+    >>> float(count)
+    2.0
+    """
+    context = _replica_context()
+    if context is None:
+        for variable, value in pairs:
+            variable.assign(value)
+        return
+    variables, values = zip(*pairs)
+
+    def everywhere(strategy, values):
+        for variable, value in zip(variables, values):
+            strategy.extended.update(
+                variable.value, lambda v, new: v.assign(new), (value,), group=False
+            )
+
+    context.merge_call(everywhere, args=(values,))
+
+
+def _replica_context():
+    """TensorFlow's, where this code is one of several replicas of a step."""
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context

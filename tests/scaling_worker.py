@@ -1,0 +1,119 @@
+"""One worker of a small run with two cuts: a script that tests launch and kill.
+
+    python -m nestrade_lib.scaling.launch --workers 2 tests/scaling_worker.py OUT
+
+Writes the final weights of the chief to OUT/weights.npz, checkpoints to OUT/backup.
+"""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from nestrade_lib import Nestrade, Schedule, create_loss
+from nestrade_lib.scaling import checkpoints, devices, logical_devices, start
+from nestrade_lib.surgery import restructure
+
+parser = argparse.ArgumentParser()
+parser.add_argument("out", type=Path)
+parser.add_argument(
+    "--devices", type=int, default=1, help="logical ones of each worker"
+)
+parser.add_argument("--epochs", type=int, default=6)
+parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--data-seed", type=int, default=0)
+parser.add_argument("--limit", type=float, default=devices.LIMIT)
+parser.add_argument(
+    "--die", help="RANK:PLACE:TIMES, place being step, cut, write or name"
+)
+options = parser.parse_args()
+
+
+def die_once():
+    """End as a process does that is killed: at once, and on the first attempt only."""
+    mark = options.out / "died"
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_the(times, function):
+    """The same function, which kills the process at one of its calls."""
+    calls = 0
+
+    def counted(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls == times:
+            die_once()
+        return function(*args, **kwargs)
+
+    return counted
+
+
+class Steps(keras.callbacks.Callback):
+    def __init__(self, times):
+        super().__init__()
+        self.on_train_batch_end = at_the(times, lambda batch, logs=None: None)
+
+
+keras.utils.set_random_seed(options.seed)
+logical_devices(options.devices)
+engine = start(limit=options.limit)
+print(engine)
+
+callbacks = []
+rank, place, times = (options.die or "-1:none:0").split(":")
+if engine.rank == int(rank):
+    if place == "step":
+        callbacks.append(Steps(int(times)))
+    elif place == "cut":
+        import nestrade_lib.trainer as module
+
+        module.restructure = at_the(int(times), restructure)
+    elif place == "write":  # the bytes are in the file, its name is not the right one
+        checkpoints.os = type(
+            "os", (), vars(os) | {"fsync": at_the(int(times), os.fsync)}
+        )
+    elif place == "name":
+        checkpoints.os = type(
+            "os", (), vars(os) | {"replace": at_the(int(times), os.replace)}
+        )
+
+rng = np.random.default_rng(options.data_seed)
+y = rng.integers(0, 3, 160)
+x = rng.normal(size=(160, 6, 6, 2)).astype("float32") + y[:, None, None, None]
+layers = keras.layers
+with engine.scope():
+    network = keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.Conv2D(8, 3, use_bias=False, name="first"),
+            layers.BatchNormalization(),
+            layers.ReLU(),
+            layers.Conv2D(6, 3, activation="relu", name="second"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+        ]
+    )
+    network.compile(keras.optimizers.Adam(0.01), create_loss(), metrics=["accuracy"])
+trainer = Nestrade(
+    network,
+    0.4,
+    schedule=Schedule(start=0.2, stop=0.6, cuts=2, shrink=4),
+    growth=1,
+    engine=engine,
+)
+trainer.fit(
+    x, y, batch_size=32, epochs=options.epochs, verbose=0, callbacks=callbacks,
+    validation_data=(x[:37], y[:37]), backup_dir=options.out / "backup",
+)  # fmt: skip
+if engine.is_chief:
+    weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
+    np.savez(
+        options.out / "weights.npz", *weights, widths=list(trainer.widths.values())
+    )
+print("widths", trainer.widths)

@@ -1,0 +1,159 @@
+"""A run that was stopped anywhere goes on to the same weights, and bad files are known."""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers as kl
+
+from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib.scaling import Checkpoints
+
+pytestmark = pytest.mark.any_backend
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 3, 96)
+X = (RNG.normal(size=(96, 8)) + Y[:, None]).astype("float32")
+SCHEDULE = Schedule(start=0.2, stop=0.6, cuts=2, shrink=4)
+
+
+class Shuffled(keras.utils.PyDataset):
+    """An order that each epoch's end changes."""
+
+    order = np.arange(96)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        rows = self.order[16 * index : 16 * index + 16]
+        return X[rows], Y[rows]
+
+    def on_epoch_end(self):
+        self.order = np.roll(self.order, 7)
+
+
+class Killed(Exception):
+    """Stands for a process that ends."""
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, batch):
+        super().__init__()
+        self.left = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def build(budget, optimizer="adam", **options):
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(3)
+    network = keras.Sequential(
+        [
+            keras.Input((8,)),
+            kl.Dense(24, use_bias=False),
+            kl.BatchNormalization(),
+            kl.ReLU(),
+            kl.Dropout(0.2),
+            kl.Dense(12, activation="relu"),
+            kl.Dense(3),
+        ]
+    )
+    network.compile(optimizer, create_loss(), metrics=["accuracy"])
+    return Nestrade(network, budget, schedule=SCHEDULE, **options)
+
+
+def train(trainer, data=(X, Y), batch_size=16, **options):
+    x, y = data
+    size = {"batch_size": batch_size} if y is not None else {}
+    history = trainer.fit(
+        x, y, epochs=6, verbose=0, validation_data=(X, Y), **size, **options
+    )
+    weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
+    return weights, history.history, [cut.widths for cut in trainer.cuts]
+
+
+CASES = {
+    "cuts": lambda: (build(0.4, growth=1), (X, Y)),
+    "growth": lambda: (build(Budget(params=0.5)), (X, Y)),
+    "no cuts": lambda: (build(1), (X, Y)),
+    "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),
+    "taken back": lambda: (build(Budget(within=0.001)), (X, Y)),
+    "own order": lambda: (build(0.4), (Shuffled(), None)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("batches", [(3,), (13, 9), (20,)])
+def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
+    name, batches, tmp_path
+):
+    trainer, data = CASES[name]()
+    whole = train(trainer, data, backup_dir=tmp_path / "whole")
+    for batch in batches:
+        trainer, data = CASES[name]()
+        with pytest.raises(Killed):
+            train(trainer, data, callbacks=[KillAt(batch)], backup_dir=tmp_path / "cut")
+    trainer, data = CASES[name]()
+    resumed = train(trainer, data, backup_dir=tmp_path / "cut")
+    assert len(resumed[1]["loss"]) == 6
+    for a, b in zip(whole[0], resumed[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert whole[1:] == resumed[1:]
+
+
+def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(tmp_path):
+    whole = train(build(0.4), backup_dir=tmp_path)
+    again = build(0.4)
+    assert train(again, backup_dir=tmp_path)[1:] == whole[1:]
+    for other, options in (
+        (build(0.5), {}),
+        (build(0.4, growth=4), {}),
+        (build(0.4), {"batch_size": 8}),
+    ):
+        with pytest.raises(ValueError, match="another run"):
+            train(other, backup_dir=tmp_path, **options)
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_damaged_files_are_passed_over_and_named(data, tmp_path_factory):
+    checkpoints = Checkpoints(tmp_path_factory.mktemp("run"))
+    for epoch in range(3):
+        checkpoints.write(epoch, {"w": np.full(7, epoch)}, {"epoch": epoch})
+    older, newer = sorted(checkpoints.folder.glob("*.checkpoint"))  # two are kept
+    content = newer.read_bytes()
+    harm = data.draw(st.sampled_from(["flip", "shorten", "remove", "none"]))
+    if harm == "flip":
+        at = data.draw(st.integers(0, len(content) - 1))
+        bit = 1 << data.draw(st.integers(0, 7))
+        newer.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
+    elif harm == "shorten":
+        newer.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    elif harm == "remove":
+        newer.unlink()
+    expected = 2 if harm == "none" else 1
+    if harm in ("flip", "shorten"):
+        with pytest.warns(UserWarning, match=f"{newer.name} .* is damaged"):
+            epoch, arrays, told = checkpoints.newest()
+    else:
+        epoch, arrays, told = checkpoints.newest()
+    assert epoch == told["epoch"] == expected
+    np.testing.assert_array_equal(arrays["w"], np.full(7, expected))
+
+
+def test_what_a_killed_writer_left_is_no_checkpoint(tmp_path):
+    (tmp_path / "epoch-000004.part").write_bytes(b"half")
+    checkpoints = Checkpoints(tmp_path)
+    assert checkpoints.newest() is None
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(ValueError, match="backup_dir: .* cannot be written"):
+        train(build(0.4), backup_dir=tmp_path / "file" / "run")
