@@ -60,6 +60,7 @@ class NoiseScale:
             The former may be a mean over replicas, which is less noisy.
         """
         small, large = self.small, self.large
+        small_norm2, large_norm2 = float(small_norm2), float(large_norm2)
         signal = (large * large_norm2 - small * small_norm2) / (large - small)
         noise = (small_norm2 - large_norm2) / (1 / small - 1 / large)
         keep = self.memory
