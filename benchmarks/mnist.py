@@ -28,6 +28,8 @@ CURVE_EPOCHS, CURVE_SEEDS = 8, 3
 
 # Less time for the same budget: it is met sooner, and batches grow more.
 SWIFT = Schedule(start=0.05, stop=0.1, cuts=5)
+# A tenth leaves room for what a longer dense phase finds.
+LATE = Schedule(start=0.25, stop=0.45, cuts=10)
 # Few parameters take longer to find: more epochs dense, more and later cuts.
 PATIENT = Schedule(start=8 / 30, stop=12 / 30, cuts=12)
 
@@ -56,6 +58,11 @@ def rows(epochs=None):
             {"method": "nestrade", "macs": 0.067, "epochs": short, "pair": "dense",
              "schedule": vars(SWIFT), "growth": 4},
         ),
+        "small-grown": (
+            smaller(0.067, short, growth=4),
+            {"method": "nestrade", "macs": 0.067, "epochs": short, "pair": "dense",
+             "growth": 4},
+        ),
         "small-and-light": (
             smaller(both, long, schedule=PATIENT, growth=1),
             {"method": "nestrade", "macs": 0.067, "params": 0.01, "epochs": long,
@@ -64,6 +71,11 @@ def rows(epochs=None):
         "tenth": (
             smaller(0.1, short),
             {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense"},
+        ),
+        "tenth-late": (
+            smaller(0.1, short, schedule=LATE),
+            {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense",
+             "schedule": vars(LATE)},
         ),
     }  # fmt: skip
 

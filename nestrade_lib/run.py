@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.regularizers import ChannelOptimizer
+from nestrade_lib.rescale import measure_rescale
 from nestrade_lib.segments import Relay
 from nestrade_lib.surgery import cut
 
@@ -23,7 +24,7 @@ class Run:
     # With weights and structure, all that a run which was killed needs to go on.
     COUNTERS = (
         "step", "steps", "start", "interval", "choose_at", "turn", "cut_at", "grown",
-        "reference", "spent",
+        "has_grown", "reference", "spent",
     )  # fmt: skip
 
     def __init__(self, trainer, source, epochs, anneal, validate):
@@ -51,11 +52,11 @@ class Run:
         self.reference = None  # validation accuracy before the first cut
         self.safe = None  # the network before the last cut, and its state
         self.spent = 0.0  # seconds that the choice took
-        self.grown = 1
+        self.grown, self.has_grown = 1, False
         self.optimizer = None
+        self.engine.prepare(trainer.network)
         with self.engine.scope():
             _build(trainer.network)
-        self.engine.prepare(trainer.network)
         self._require_alike()
         if not trainer.met:
             self._wrap(np.zeros(trainer._graph.count))
@@ -215,19 +216,37 @@ class Run:
         if (
             not self.trainer.met
             or len(self.trainer.cuts) == self.first_cut  # nothing was freed
-            or self.grown > 1
+            or self.has_grown
             or growth == 1
             or not self.source.is_arrays
         ):
             return
+        if growth == "auto":
+            growth = self._growth_that_pays()
         before = self.source.steps
         self.source.batch_size *= growth
-        self.grown = growth
+        self.grown, self.has_grown = growth, True
         shrunk = self.source.steps / before
         self.step, self.steps, self.start = (
             round(n * shrunk) for n in (self.step, self.steps, self.start)
         )
         callbacks.set_params({**callbacks.params, "steps": self.source.steps})
+
+    def _growth_that_pays(self):
+        trainer, source = self.trainer, self.source
+        if not (isinstance(source.x, np.ndarray) and isinstance(source.y, np.ndarray)):
+            return 1
+        bytes_now = trainer._totals()["activation_bytes"]
+        trainer.rescale = measure_rescale(
+            self.engine,
+            trainer.network,
+            trainer._graph,
+            source.x,
+            source.y,
+            source.batch_size,
+            trainer.dense_totals["activation_bytes"] / bytes_now,
+        )
+        return trainer.rescale.factor
 
     def _require_alike(self):
         """Every worker has to have the same network, to the last bit."""

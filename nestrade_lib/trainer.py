@@ -58,9 +58,11 @@ class Nestrade:
         Let the learning rate fall from the optimizer's own along a cosine, once
         before the first cut and once over the rest of the run, to zero. Optimizers
         with a schedule keep theirs.
-    growth : int
+    growth : int or "auto"
         After the last cut, batches of arrays are this much larger and the learning
-        rate is the root of it higher, as suits adaptive optimizers.
+        rate is the root of it higher, as suits adaptive optimizers. ``"auto"`` looks
+        whether that pays (:func:`nestrade_lib.rescale.measure_rescale`), and how much does; such a run
+        depends on the machine's clock.
     engine : nestrade_lib.scaling.Engine, optional
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on
@@ -77,6 +79,8 @@ class Nestrade:
         Its channels by layer, its costs by name.
     history : keras.callbacks.History or None
         Of the last ``fit``.
+    rescale : nestrade_lib.rescale.Rescale or None
+        What ``growth="auto"`` has measured.
 
     Raises
     ------
@@ -110,9 +114,11 @@ class Nestrade:
                 "importance: expected a function (network, graph) -> scores, or None "
                 f"for the Taylor importance, got {importance!r}."
             )
-        if isinstance(growth, bool) or not isinstance(growth, int) or growth < 1:
+        whole = isinstance(growth, int) and not isinstance(growth, bool)
+        if growth != "auto" and not (whole and growth >= 1):
             raise ValueError(
-                f"growth: expected a whole number of at least 1, got {growth!r}."
+                'growth: expected a whole number of at least 1, or "auto", got '
+                f"{growth!r}."
             )
         self.importance = importance
         self.keep = tuple(keep)
@@ -123,6 +129,7 @@ class Nestrade:
         self.network = network
         self.cuts = []
         self.history = None
+        self.rescale = None
         self._graph = trace(network, keep=self.keep)
         if not getattr(network, "compiled", False):
             raise ValueError(

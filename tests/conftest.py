@@ -1,7 +1,10 @@
 """What the unit tests share."""
 
+import keras
 import matplotlib
 from hypothesis import settings
+
+from nestrade_lib.scaling import logical_devices
 
 # Figures are drawn without a display. Set here, and not in the environment, so that
 # the kernels of notebooks, which inherit the environment, still draw inline.
@@ -10,3 +13,7 @@ matplotlib.use("Agg")
 # No test is timed: machines differ, and a first call traces and compiles.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Devices are fixed when a backend starts; all but the tests of scaling use the first.
+if keras.backend.backend() != "torch":
+    logical_devices(4)

@@ -47,7 +47,7 @@ def whole(tmp_path_factory):
 
 def test_two_workers_of_two_devices_equal_one(whole, tmp_path):
     code, log = run(tmp_path, 1)
-    assert code == 0 and "single: 1 replicas" in log, log
+    assert code == 0 and "single: 1 replica" in log, log
     assert difference(whole, tmp_path) < 1e-5
 
 

@@ -24,6 +24,11 @@ from nestrade_lib.exercises.input_pipelines import (
     check_shifted,
     check_worker_rows,
 )
+from nestrade_lib.exercises.many_machines import (
+    check_devices_for_deadline,
+    check_hours_between_failures,
+    check_read_newest,
+)
 from nestrade_lib.exercises.regularization import (
     check_elastic_step,
     check_few_units,
@@ -40,14 +45,17 @@ __all__ = [
     "check_budget_path",
     "check_channel_parameters",
     "check_convolution_macs",
+    "check_devices_for_deadline",
     "check_elastic_step",
     "check_few_units",
+    "check_hours_between_failures",
     "check_l1_penalty",
     "check_layer_rule",
     "check_lenet_macs",
     "check_lighter_vgg",
     "check_merged_statistics",
     "check_needed_rate",
+    "check_read_newest",
     "check_reading_scores",
     "check_ring_traffic",
     "check_small_network",

@@ -4,7 +4,7 @@ Names are imported when they are first used: no backend is loaded before.
 
 >>> from nestrade_lib import scaling
 >>> scaling.start("single")
-<single: 1 replicas>
+<single: 1 replica>
 """
 
 import importlib

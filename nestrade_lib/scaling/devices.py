@@ -49,7 +49,7 @@ def start(name="auto", devices=None, limit=LIMIT):
     Examples
     --------
     >>> start("single")
-    <single: 1 replicas>
+    <single: 1 replica>
     """
     backend = keras.backend.backend()
     known = ENGINES[backend]
@@ -95,7 +95,8 @@ def start(name="auto", devices=None, limit=LIMIT):
 def logical_devices(count):
     """Split this machine's processor into several devices, to practise on.
 
-    They share its cores: results are those of so many devices, speed is not.
+    They share its cores: results are those of so many devices, speed is not. GPUs are
+    left out of use in this process.
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ def logical_devices(count):
 
         cpu = tf.config.list_physical_devices("CPU")[0]
         try:
+            tf.config.set_visible_devices([], "GPU")
             tf.config.set_logical_device_configuration(
                 cpu, [tf.config.LogicalDeviceConfiguration()] * count
             )
@@ -128,6 +130,7 @@ def logical_devices(count):
 
         try:
             jax.config.update("jax_num_cpu_devices", count)
+            jax.config.update("jax_platforms", "cpu")
         except RuntimeError as error:
             raise _too_late(backend, jax.device_count("cpu")) from error
     else:

@@ -45,7 +45,8 @@ class Engine:
 
     def __repr__(self):
         machines = f", worker {self.rank} of {self.workers}" * (self.workers > 1)
-        return f"<{self.name}: {self.replicas} replicas{machines}>"
+        several = "s" * (self.replicas > 1)
+        return f"<{self.name}: {self.replicas} replica{several}{machines}>"
 
     @property
     def is_chief(self):

@@ -7,6 +7,7 @@ What would otherwise differ from one device is made right here:
 * clipping happens after the gradients are added up, not before, on each replica's own;
 * random layers draw on each replica from another stream;
 * batch norms take the statistics of the global batch;
+* ``steps_per_execution`` is one: the loop is not Keras';
 * a network with a bias in front of a batch norm is warned about.
 """
 
@@ -34,7 +35,7 @@ class Mirrored(Engine):
     Examples
     --------
     >>> Mirrored(["CPU:0"])
-    <mirrored: 1 replicas>
+    <mirrored: 1 replica>
     """
 
     name = "mirrored"
@@ -65,10 +66,13 @@ class Mirrored(Engine):
                 "`with engine.scope():`."
             )
         optimizer = network.optimizer
-        if not isinstance(optimizer.iterations.value, tf.distribute.DistributedValues):
+        if not isinstance(
+            optimizer.variables[0].value, tf.distribute.DistributedValues
+        ):
             raise ValueError(
                 f"Network {network.name!r} was compiled outside this engine's scope: its "
-                "optimizer is on one device only. Compile it inside `with engine.scope():`."
+                "optimizer is on one device only. Make it and compile the network inside "
+                "`with engine.scope():`."
             )
         _refuse(network)
         inner = _innermost(optimizer)
@@ -218,6 +222,8 @@ class Mirrored(Engine):
         return self.strategy.experimental_distribute_values_from_function(part)
 
     def gather(self, numbers):
+        if self.workers == 1:
+            return super().gather(numbers)
         numbers = tf.constant(np.asarray(numbers, "int32"))
 
         def of_all():
@@ -277,12 +283,6 @@ def _refuse(network):
         getattr(x, "reduction", None) for x in keras.tree.flatten(network.loss)
     ]
     for holds, what, why, instead in (
-        (
-            network.steps_per_execution > 1,
-            f"steps_per_execution={network.steps_per_execution}",
-            "Keras' multi-step loop fails under tf.distribute (keras#19246)",
-            "Leave it at 1",
-        ),
         (
             network.jit_compile is True,
             "jit_compile=True",

@@ -52,7 +52,7 @@ class NoiseScale:
         self._signal = self._noise = self._weight = 0.0
 
     def add(self, small_norm2, large_norm2):
-        """Take in |g|² of a small batch's gradient and of a large one's.
+        """Take in the squared norms of a small batch's gradient and of a large one's.
 
         Parameters
         ----------

@@ -37,7 +37,7 @@ def meet(cluster, fingerprint=None, limit=LIMIT):
     ----------
     cluster : Cluster
     fingerprint : dict of str to str, optional
-        What has to be the same; :func:`fingerprint` by default.
+        What has to be the same; by default the script, versions and seed.
     limit : float
         Seconds to wait for the last worker.
 

@@ -1,0 +1,230 @@
+"""Who takes part is read right, told clearly where it is not, and found at the start."""
+
+import json
+import socket
+import sys
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nestrade_lib.scaling import Absent, Cluster, Disagreement, meet
+from nestrade_lib.scaling.launch import launch
+
+HOST = st.from_regex(r"[a-z][a-z]{0,5}", fullmatch=True)
+
+
+@given(
+    prefix=HOST,
+    first=st.integers(0, 98),
+    counts=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+    suffix=st.sampled_from(["", "-ib"]),
+    job=st.integers(1, 10**6),
+    data=st.data(),
+)
+def test_slurm_names_every_task(prefix, first, counts, suffix, job, data):
+    nodes = [f"{prefix}{n:03}{suffix}" for n in range(first, first + len(counts))]
+    listed = f"{prefix}[{first:03}-{first + len(counts) - 1:03}]{suffix}"
+    expected = [node for node, count in zip(nodes, counts) for _ in range(count)]
+    rank = data.draw(st.integers(0, len(expected) - 1))
+    cluster = Cluster.from_environment(
+        {
+            "SLURM_PROCID": str(rank),
+            "SLURM_NTASKS": str(len(expected)),
+            "SLURM_JOB_ID": str(job),
+            "SLURM_STEP_NODELIST": data.draw(
+                st.sampled_from([listed, ",".join(nodes)])
+            ),
+            "SLURM_STEP_TASKS_PER_NODE": ",".join(map(str, counts)),
+        }
+    )
+    if len(expected) == 1:
+        assert cluster == Cluster()
+        return
+    assert [address.split(":")[0] for address in cluster.addresses] == expected
+    assert len(set(cluster.addresses)) == len(expected) and cluster.rank == rank
+
+
+@given(st.lists(st.tuples(HOST, st.integers(1, 65535)), min_size=1, unique=True))
+def test_tf_config_is_read_as_it_is_written(workers):
+    addresses = tuple(f"{host}:{port}" for host, port in workers)
+    for rank in range(len(addresses)):
+        cluster = Cluster(addresses, rank)
+        assert Cluster.from_environment({"TF_CONFIG": cluster.tf_config}) == cluster
+
+
+def config(**changes):
+    told = {
+        "cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},
+        "task": {"type": "worker", "index": 1},
+    }
+    return {"TF_CONFIG": json.dumps(told | changes)}
+
+
+def test_a_chief_comes_before_the_workers():
+    assert Cluster.from_environment(config()) == Cluster(("a:1", "b:1", "c:1"), 2)
+
+
+@pytest.mark.parametrize(
+    "environment, message",
+    [
+        ({"TF_CONFIG": "{"}, "TF_CONFIG: expected JSON such as .* got '{'"),
+        ({"TF_CONFIG": "[]"}, "TF_CONFIG: expected JSON"),
+        (config(task={"type": "worker"}), "TF_CONFIG: expected JSON"),
+        (config(task={"type": "worker", "index": 2}), "2 tasks 'worker', so no index 2"),
+        (config(task={"type": "evaluator", "index": 0}), "'chief' and 'worker'"),
+        (config(cluster={"ps": ["a:1"], "worker": ["b:1"]}), "parameter servers"),
+        (config(cluster={"worker": ["a", "b:1"]}), "addresses host:port, got 'a'"),
+        (config(cluster={"worker": ["a:1", "a:1"]}), "got a:1 more than once"),
+        ({"NESTRADE_ADDRESSES": "a:1,b:1"}, "NESTRADE_RANK: expected a whole number, got ''"),
+        ({"NESTRADE_ADDRESSES": "a:1,b:1", "NESTRADE_RANK": "2"}, "below .* 2, got 2"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "1"}, "with srun"),
+    ],
+)  # fmt: skip
+def test_what_is_malformed_is_named(environment, message):
+    with pytest.raises(ValueError, match=message):
+        Cluster.from_environment(environment)
+
+
+# Meeting ------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
+
+
+def gathering(fingerprints, absent=(), limit=3.0):
+    """What `meet` raises on each of several workers, which run as threads."""
+    port = free_port()
+    addresses = tuple(f"127.0.0.1:{port + n}" for n in range(len(fingerprints)))
+    raised = {}
+
+    def come(rank):
+        try:
+            meet(Cluster(addresses, rank), fingerprints[rank], limit)
+        except Exception as error:
+            raised[rank] = error
+
+    present = [n for n in range(len(fingerprints)) if n not in absent]
+    threads = [threading.Thread(target=come, args=(n,)) for n in reversed(present)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return raised
+
+
+def test_those_who_are_alike_meet():
+    assert gathering([{"Keras": "3.15"}] * 3) == {}
+
+
+def test_who_does_not_come_is_named_to_all():
+    raised = gathering([{"Keras": "3.15"}] * 3, absent=[1], limit=1.0)
+    assert set(raised) == {0, 2}
+    for error in raised.values():
+        assert isinstance(error, Absent)
+        assert "2 of 3 workers came. Absent: worker 1 (127.0.0.1:" in str(error)
+
+
+def test_who_waits_for_no_chief_says_so():
+    [error] = gathering([{}] * 2, absent=[0], limit=0.5).values()
+    assert isinstance(error, Absent) and "for the chief at 127.0.0.1" in str(error)
+
+
+@pytest.mark.parametrize("what", ["Keras", "script", "seed"])
+def test_who_is_to_do_something_else_is_named_to_all(what):
+    others = [{"Keras": "1", "script": "a", "seed": "x"} for _ in range(3)]
+    others[2][what] = "other"
+    raised = gathering(others)
+    assert set(raised) == {0, 1, 2}
+    for error in raised.values():
+        assert isinstance(error, Disagreement)
+        assert f"differ in {what}" in str(error) and "worker 2: other" in str(error)
+
+
+def test_a_port_in_use_and_a_stranger_on_the_line():
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        address = f"127.0.0.1:{door.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"cannot listen on {address}.*in use"):
+            meet(Cluster((address, "127.0.0.1:1"), 0), {}, 1.0)
+
+    port = free_port()
+    cluster = [Cluster((f"127.0.0.1:{port}", "127.0.0.1:1"), rank) for rank in (0, 1)]
+
+    def knock():
+        for _ in range(50):
+            try:
+                with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
+                    return line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            except OSError:
+                time.sleep(0.02)
+
+    def then_the_worker():
+        knock()
+        meet(cluster[1], {}, 10.0)
+
+    other = threading.Thread(target=then_the_worker)
+    other.start()
+    meet(cluster[0], {}, 10.0)
+    other.join(20)
+    assert not other.is_alive()
+
+
+# Launching ----------------------------------------------------------------------------
+
+PROGRAM = """
+import os, pathlib, signal, sys, time
+rank, folder = int(os.environ["NESTRADE_RANK"]), pathlib.Path(sys.argv[1])
+attempt = len(list(folder.glob(f"{rank}-*")))
+(folder / f"{rank}-{attempt}").write_text(os.environ["NESTRADE_ADDRESSES"])
+print("attempt", attempt)
+if attempt < int(sys.argv[2]):
+    if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)  # as one that waits for a worker which is gone
+"""
+
+
+@pytest.mark.parametrize("deaths, restarts, code", [(0, 0, 0), (2, 2, 0), (2, 1, 137)])
+def test_the_group_is_started_again_as_often_as_allowed(
+    tmp_path, capsys, deaths, restarts, code
+):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path), str(deaths)]
+    start = time.monotonic()
+    assert launch(command, 3, restarts=restarts) == code
+    assert time.monotonic() - start < 50  # nobody waited for the dead
+    attempts = min(deaths, restarts) + 1
+    assert len(list(tmp_path.iterdir())) == 3 * attempts
+    addresses = (tmp_path / "0-0").read_text().split(",")
+    assert len(set(addresses)) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert f"[2] attempt {attempts - 1}" in lines
+    assert sum("Worker 1 was ended by signal 9" in line for line in lines) == (
+        attempts if code else attempts - 1
+    )
+
+
+def test_the_time_limit_ends_all_that_was_started(tmp_path):
+    child = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
+    )
+    late = f"import time; time.sleep(4); open({str(tmp_path / 'late')!r}, 'w')"
+    assert launch([sys.executable, "-c", child, late], 2, limit=1.0) == 124
+    time.sleep(4)
+    assert not (tmp_path / "late").exists()
+
+
+def test_what_cannot_be_launched_is_refused():
+    with pytest.raises(ValueError, match="workers: expected .* at least 1, got 0"):
+        launch(["true"], 0)
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port = door.getsockname()[1]
+        with pytest.raises(OSError, match=f"Port {port} is in use"):
+            launch(["true"], 1, port=port)
