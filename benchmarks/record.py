@@ -48,10 +48,10 @@ class Record:
         """Yield the seeds that have no figures yet."""
         return [seed for seed in seeds if str(seed) not in self.content["seeds"]]
 
-    def add(self, seed, figures):
-        """Store the figures of one seed, a dictionary of numbers, and write the file."""
+    def add(self, seed, figures, told=None):
+        """Store the figures of one seed and what else is told of it; write the file."""
         moment = {"date": today(), "commit": commit(), "load": load()}
-        self.content["seeds"][str(seed)] = {**figures, **moment}
+        self.content["seeds"][str(seed)] = {**figures, **(told or {}), **moment}
         rows = self.content["seeds"].values()
         self.content["summary"] = {
             name: summary([row[name] for row in rows]) for name in figures

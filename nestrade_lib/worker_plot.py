@@ -6,6 +6,8 @@
 >>> plt.close(figure)
 """
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -49,10 +51,11 @@ def plot_lives(begins, stops, killed=None):
                 length = min(end for end in ends if end > seconds) - seconds
                 colour = BLUE if units == widest else SKY
                 axis.bar(seconds, units, length, align="edge", color=colour, ec="white")
-                axis.text(
-                    seconds + length / 2, units / 2, epoch, ha="center", va="center",
-                    color="white" if units == widest else INK,
-                )  # fmt: skip
+                if length > stops[-1] / 60:  # there is room
+                    axis.text(
+                        seconds + length / 2, units / 2, epoch, ha="center", va="center",
+                        color="white" if units == widest else INK,
+                    )  # fmt: skip
             if killed and killed[1] == worker:
                 axis.plot(killed[0], widest / 2, "X", color=RED, ms=11, zorder=3)
                 axis.text(killed[0], widest * 1.02, "killed", color=RED, ha="center")
@@ -99,11 +102,8 @@ def plot_lost(intervals, parts, best):
             colors=[ORANGE, SKY, "#D9D9D9"],
         )
         axis.axvline(best, color=PURPLE, ls="--", lw=1.2)
-        near_end = best > 10
-        axis.text(
-            best, 37, f" best: {best:.0f} min " if near_end else f" best: {best:.1f} min ",
-            color=PURPLE, ha="right" if near_end and best > intervals[-1] / 8 else "left",
-        )  # fmt: skip
+        side = "right" if best > intervals[-1] / 5 else "left"
+        axis.text(best, 37, f" best: {best:.0f} min ", color=PURPLE, ha=side)
         axis.set(
             xscale="log",
             xlim=(intervals[0], intervals[-1]),
@@ -153,7 +153,14 @@ def plot_published(points, cluster, seen):
             devices = np.array([point.devices for point in own])
             ideal = devices * own[0].workload.rate
             measured = np.array([point.rate for point in own]) / ideal
-            simulated = throughput(own[0].workload, cluster, devices) / ideal
+            simulated = [
+                throughput(
+                    point.workload,
+                    replace(cluster, servers=point.cluster.servers),
+                    point.devices,
+                )
+                for point in own
+            ] / ideal
             axis.plot(devices, 100 * simulated, color=GREEN, label="simulated")
             for fill, which in ((BLUE, devices <= seen), ("white", devices > seen)):
                 label = "published, seen" if fill == BLUE else "published, held out"
@@ -161,7 +168,8 @@ def plot_published(points, cluster, seen):
                     devices[which], 100 * measured[which], "o", ms=6, color=BLUE,
                     mfc=fill, label=label,
                 )  # fmt: skip
-            axis.set(xscale="log", title=f"{network}, {batch} each", xlabel="devices")
+            axis.set(xscale="log", xlabel="devices")
+            axis.set_title(f"{network}, {batch} each", fontsize=10)
             axis.set_xticks(devices, [str(n) for n in devices])
             axis.minorticks_off()
         axes[0, 0].set(ylabel="of the ideal, %", ylim=(0, 105))

@@ -8,6 +8,7 @@ Writes the final weights of the chief to OUT/weights.npz, checkpoints to OUT/bac
 import argparse
 import os
 import signal
+import threading
 from pathlib import Path
 
 import keras
@@ -60,13 +61,18 @@ class Steps(keras.callbacks.Callback):
         self.on_train_batch_end = at_the(times, lambda batch, logs=None: None)
 
 
+rank, place, times = (options.die or "-1:none:0").split(":")
+if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
+    timer = threading.Timer(float(times), die_once)
+    timer.daemon = True
+    timer.start()
+
 keras.utils.set_random_seed(options.seed)
 logical_devices(options.devices)
 engine = start(limit=options.limit)
 print(engine)
 
 callbacks = []
-rank, place, times = (options.die or "-1:none:0").split(":")
 if engine.rank == int(rank):
     if place == "step":
         callbacks.append(Steps(int(times)))

@@ -40,6 +40,10 @@ def penalized():
     return stack
 
 
+def dropped():
+    return [*plain()[:2], L.Dropout(0.3), *plain()[2:]]
+
+
 def build(engine, stack=plain, optimizer="adam", **options):
     keras.utils.set_random_seed(0)
     with engine.scope():
@@ -85,6 +89,12 @@ CASES = {
 BOUNDS = {
     "normed adam": 1e-4
 }  # Adam divides rounding by rounding where gradients vanish
+if BACKEND == "jax":  # one global computation: the same coins, and Keras' own loop
+    CASES["dropped"] = (dropped, lambda: optimizers.Adam(0.01))
+    CASES["accumulated"] = (
+        plain,
+        lambda: optimizers.SGD(0.05, gradient_accumulation_steps=2),
+    )
 ALL = [(name, 0.4, 2) for name in CASES]
 ALL += [("adam", 1, 2), ("normed sgd", 1, 2), ("normed adam", 0.4, 4)]
 
