@@ -10,7 +10,7 @@ PROSE  := *.md chapters appendix nestrade_lib scripts tests
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab notebooks serve browser test-colab test-backends \
+.PHONY: help book test lint lab notebooks serve links browser test-colab test-backends \
         address vendor lock clean
 
 help: ## Name these commands
@@ -38,6 +38,9 @@ notebooks: .venv/stamp ## Run every notebook and store its outputs
 
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+links: .venv/stamp ## Follow every link of the pages; needs a network
+	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 browser: .venv/stamp ## Test the built pages in Chromium
 	@$(BIN)/python -m pytest tests/browser

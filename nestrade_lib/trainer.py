@@ -179,13 +179,32 @@ class Nestrade:
         """Call the network as it is now."""
         return self.network(*args, **kwargs)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        verbose="auto",
+        sample_weight=None,
+        steps=None,
+        callbacks=None,
+        return_dict=False,
+    ):
         """As Keras' ``evaluate``, of the network as it is now."""
-        return self.network.evaluate(*args, **kwargs)
+        if self.engine.replicas == 1:
+            return self.network.evaluate(
+                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
+            )
+        data = {"x": x, "y": y, "sample_weight": sample_weight}
+        logs = self.engine.evaluate(
+            self.network, **data, batch_size=batch_size, steps=steps
+        )
+        return logs if return_dict else list(logs.values())
 
-    def predict(self, *args, **kwargs):
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As Keras' ``predict``, of the network as it is now."""
-        return self.network.predict(*args, **kwargs)
+        options = {"verbose": verbose, "steps": steps, "callbacks": callbacks}
+        return self.engine.predict(self.network, x, batch_size=batch_size, **options)
 
     def summary(self, *args, **kwargs):
         """As Keras' ``summary``, of the network as it is now."""

@@ -112,15 +112,19 @@ def test_devices_train_the_network_that_one_does(name, budget, devices):
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 32, 37])
-def test_every_row_is_evaluated_once(rows):
-    found = []
+def test_every_row_is_evaluated_and_predicted_once(rows):
+    found, answers = [], []
     for engine in (start("single"), start(devices=4)):
-        network = build(engine)
-        Nestrade(network, 1, engine=engine).fit(FLAT, Y, batch_size=32, verbose=0)
-        found.append(engine.evaluate(network, x=FLAT[:rows], y=Y[:rows], batch_size=8))
+        trainer = Nestrade(build(engine), 1, engine=engine)
+        trainer.fit(FLAT, Y, batch_size=32, verbose=0)
+        data = {"x": FLAT[:rows], "batch_size": 8, "verbose": 0}
+        found.append(trainer.evaluate(y=Y[:rows], **data, return_dict=True))
+        answers.append(trainer.predict(**data))
     assert found[0].keys() == found[1].keys()
     for name, value in found[0].items():
         assert found[1][name] == pytest.approx(value, abs=1e-5)
+    assert answers[0].shape == (rows, 3)
+    np.testing.assert_allclose(*answers, atol=1e-5)
 
 
 def batches(drop=True):

@@ -75,3 +75,27 @@ def test_workers_that_differ_are_told(tmp_path, other, what):
     code = launch([sys.executable, str(script)], 2, restarts=0, limit=200, out=log)
     assert code not in (0, 124)
     assert f"Workers differ in {what}: worker" in log.getvalue(), log.getvalue()
+
+
+STOCK = """
+import keras, numpy as np
+from nestrade_lib.scaling import start
+keras.utils.set_random_seed(0)
+engine = start(limit=60)
+with engine.scope():
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    network.compile("sgd", "mse")
+network.fit(np.ones((32, 4)), np.ones((32, 3)), batch_size=8, epochs=2, verbose=0)
+"""
+
+
+def test_keras_own_loop_on_several_tensorflow_workers(tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute")
+    (tmp_path / "stock.py").write_text(STOCK)
+    command = [sys.executable, str(tmp_path / "stock.py")]
+    if launch(command, 2, restarts=0, limit=120, out=io.StringIO()):
+        pytest.xfail("keras#20585")
+    pytest.fail(
+        "Keras' fit runs on several workers: is a loop of our own still needed?"
+    )

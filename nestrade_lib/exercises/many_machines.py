@@ -47,7 +47,7 @@ def check_read_newest(function):
     Examples
     --------
     >>> def trusting(folder):
-    ...     path = max(Path(folder).glob("epoch-*"))
+    ...     path = max(Path(folder).glob("epoch-??????"))
     ...     return int(path.name[6:]), path.read_bytes()[32:]
     >>> check_read_newest(trusting)
     Traceback (most recent call last):

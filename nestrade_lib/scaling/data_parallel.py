@@ -5,6 +5,8 @@ dropout, clipping and accumulation therefore are those of one device, to roundin
 Keras' own loop can be used as it is.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 
@@ -58,13 +60,12 @@ class DataParallel(Engine):
             super().fit(network, callback, epoch, **data)
 
     def evaluate(self, network, **data):
-        # Unsharded, so that every batch size will do: all devices compute the same.
-        before = keras.distribution.distribution()
-        keras.distribution.set_distribution(None)
-        try:
+        with _unsharded():
             return super().evaluate(network, **data)
-        finally:
-            keras.distribution.set_distribution(before)
+
+    def predict(self, network, x, **options):
+        with _unsharded():
+            return super().predict(network, x, **options)
 
     def gather(self, numbers):
         if self.workers == 1:
@@ -74,6 +75,17 @@ class DataParallel(Engine):
         return np.asarray(
             multihost_utils.process_allgather(np.asarray(numbers, "int32"))
         )
+
+
+@contextlib.contextmanager
+def _unsharded():
+    """All devices compute the same, so that batches of every size will do."""
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def _is_everywhere(variable, replicas):

@@ -117,6 +117,10 @@ class Engine:
         """As Keras' ``evaluate``, all data being given to each worker (dict)."""
         return network.evaluate(**data, verbose=0, return_dict=True)
 
+    def predict(self, network, x, **options):
+        """As Keras' ``predict``, all data being given to each worker."""
+        return network.predict(x, **options)
+
     # Between workers ----------------------------------------------------------
 
     def gather(self, numbers):

@@ -72,9 +72,14 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
         group = [_start(command, addresses, rank, write) for rank in range(workers)]
         try:
             rank, code = _watch([process for process, _ in group], end)
+            # After a failure nothing is left to be saved: checkpoints are whole.
+            grace = 0.0 if code else GRACE
+        except BaseException:
+            grace = GRACE
+            raise
         finally:
             for process, reader in group:
-                _stop(process)
+                _stop(process, grace)
                 reader.join(GRACE)
         if code == 0:
             return 0
@@ -129,9 +134,9 @@ def _watch(processes, end):
         time.sleep(0.05)
 
 
-def _stop(process):
+def _stop(process, grace):
     """End a worker and all that it has started: ask first, then do."""
-    for number, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
         try:
             os.killpg(process.pid, number)
         except (ProcessLookupError, PermissionError):

@@ -143,6 +143,17 @@ class Mirrored(Engine):
                 on_the_first(_rows(batch, slice(whole, rows)))
         return _numbers(network.get_metrics_result())
 
+    def predict(self, network, x, batch_size=None, steps=None, **_):
+        # One device is enough to look, and takes batches of every size.
+        answer = tf.function(
+            lambda a: network(a, training=False), reduce_retracing=True
+        )
+        found = [
+            answer(batch[0])
+            for batch in _global_batches(x, None, None, batch_size, steps)
+        ]
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+
     def _build_metrics(self, network, batch):
         """Make the metrics' variables here, and not inside a traced step."""
         first = keras.tree.map_structure(

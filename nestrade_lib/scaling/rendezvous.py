@@ -105,7 +105,7 @@ def _preside(cluster, mine, limit):
     end = time.monotonic() + limit
     host, port = _split(cluster.chief)
     heard, lines = {0: mine}, {}
-    with socket.socket(_family(host, port)) as door:
+    with socket.socket(_family(host, port, end)) as door:
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             door.bind((host, port))
@@ -163,7 +163,8 @@ def _verdict(cluster, heard, limit):
         named = ", ".join(f"{rank} ({cluster.addresses[rank]})" for rank in absent)
         return (
             f"Waited {limit:g} s, and {len(heard)} of {cluster.workers} workers came. "
-            f"Absent: worker {named}. Look into its log, or raise the limit."
+            f"Absent: worker {named}. Was it started (on Slurm, with srun)? Look into its "
+            "log, or raise the limit."
         )
     for what in heard[0]:
         told = {rank: heard[rank].get(what) for rank in sorted(heard)}
@@ -184,8 +185,15 @@ def _split(address):
     return host.strip("[]"), int(port)
 
 
-def _family(host, port):
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+def _family(host, port, end):
+    """The kind of socket for an address; a new machine's name may be known late."""
+    while True:
+        try:
+            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        except socket.gaierror:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
 
 
 def _write(line, text):
