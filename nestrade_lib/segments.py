@@ -204,13 +204,13 @@ class Source:
                 return None
             return keras.tree.map_structure(lambda a: _rows(a, rows), values)
 
+        y, weight = gather(self.y), gather(self.sample_weight)
         return {
             "x": gather(self.x),
-            "y": gather(self.y),
-            "sample_weight": gather(self.sample_weight),
+            "y": y,
+            "sample_weight": self._weights(y, weight),
             "batch_size": self.batch_size,
             "shuffle": False,
-            "class_weight": self.class_weight,
         }
 
     def _part(self, batch):
@@ -227,17 +227,22 @@ class Source:
         return keras.tree.map_structure(part, batch, none_is_leaf=True)
 
     def _weighted(self, batch):
-        """Keras takes no class weights beside a generator: make them sample weights."""
         if self.class_weight is None:
             return batch if isinstance(batch, tuple) else (batch,)
         x, y, *weight = batch
+        return x, y, self._weights(y, *weight)
+
+    def _weights(self, y, sample_weight=None):
+        """Class weights as weights of samples: not all loops of Keras take the former."""
+        if self.class_weight is None:
+            return sample_weight
         labels = _numpy(y)
         if labels.ndim > 1:
             labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[:, 0]
-        weights = np.array(
-            [self.class_weight.get(int(c), 1.0) for c in labels], "float32"
-        )
-        return x, y, weights * _numpy(weight[0]) if weight else weights
+        classes, which = np.unique(labels, return_inverse=True)
+        of_class = [self.class_weight.get(int(c), 1.0) for c in classes]
+        weights = np.array(of_class, "float32")[which]
+        return weights if sample_weight is None else weights * _numpy(sample_weight)
 
 
 class Relay(keras.callbacks.Callback):

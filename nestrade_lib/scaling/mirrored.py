@@ -20,8 +20,15 @@ import numpy as np
 import tensorflow as tf
 
 from nestrade_lib.scaling.engine import Engine
-
-ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad")
+from nestrade_lib.scaling.repairs import (
+    ADAPTIVE,
+    biased_sources,
+    clip_the_sum,
+    clips,
+    draw_apart,
+    innermost,
+    refuse,
+)
 
 
 class Mirrored(Engine):
@@ -74,18 +81,18 @@ class Mirrored(Engine):
                 "optimizer is on one device only. Make it and compile the network inside "
                 "`with engine.scope():`."
             )
-        _refuse(network)
-        inner = _innermost(optimizer)
-        if any((inner.clipnorm, inner.global_clipnorm, inner.clipvalue)):
-            _clip_the_sum(inner, self.replicas)
+        refuse(network)
+        inner = innermost(optimizer)
+        if clips(inner):
+            clip_the_sum(inner, self.replicas)
         biased = []
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
                 layer.synchronized = True
-                biased += [source.name for source in _biased_sources(layer)]
+                biased += [source.name for source in biased_sources(layer)]
             for value in list(vars(layer).values()):
                 if isinstance(value, keras.random.SeedGenerator):
-                    _draw_apart(value)
+                    draw_apart(value)
         if biased and type(inner).__name__ in ADAPTIVE:
             warnings.warn(
                 f"Layer {biased[0]!r} has a bias in front of a batch norm. Its gradient is "
@@ -200,7 +207,6 @@ class Mirrored(Engine):
         y=None,
         sample_weight=None,
         batch_size=None,
-        class_weight=None,
         steps_per_epoch=None,
         shuffle=False,
     ):
@@ -209,7 +215,6 @@ class Mirrored(Engine):
             for batch in x:
                 yield self._spread(batch)
             return
-        sample_weight = _weights(y, sample_weight, class_weight)
         size = batch_size // self.replicas
         parts = keras.tree.map_structure(
             lambda a: None if a is None else np.reshape(a, (-1, size, *a.shape[1:])),
@@ -285,116 +290,6 @@ def _all_processors():
 
 def _processor():
     return tf.config.list_physical_devices("CPU")[0]
-
-
-def _refuse(network):
-    """What neither Keras nor this engine computes as one device would."""
-    optimizer = _innermost(network.optimizer)
-    reductions = [
-        getattr(x, "reduction", None) for x in keras.tree.flatten(network.loss)
-    ]
-    for holds, what, why, instead in (
-        (
-            network.jit_compile is True,
-            "jit_compile=True",
-            "XLA cannot compile the exchange between replicas (keras#20582)",
-            'Compile with jit_compile="auto"',
-        ),
-        (
-            bool(optimizer.gradient_accumulation_steps),
-            f"gradient_accumulation_steps={optimizer.gradient_accumulation_steps}",
-            "Keras updates its accumulators inside a condition, where replicas cannot "
-            "exchange gradients (keras#20582)",
-            "Make the global batch larger instead",
-        ),
-        (
-            type(network).train_step is not keras.Model.train_step,
-            "a train_step of one's own",
-            "the engine's loop would not run it, and Keras' would log its loss divided by "
-            "the number of replicas",
-            "Put what it does into the loss or a layer (add_loss)",
-        ),
-        (
-            "mean_with_sample_weight" in reductions,
-            'a loss with reduction="mean_with_sample_weight"',
-            "each replica would divide by the sum of its own weights",
-            'Use "sum_over_batch_size"',
-        ),
-        (
-            any(getattr(x, "_keras_mask", None) is not None for x in network.outputs),
-            "masked outputs",
-            "each replica would divide by the length of its own sequences",
-            "Pass sample_weight in place of the mask",
-        ),
-    ):
-        if holds:
-            raise ValueError(
-                f"Network {network.name!r} has {what}, which tf.distribute does not train "
-                f"as one device would: {why}. {instead}, or train on the JAX backend."
-            )
-
-
-def _draw_apart(generator):
-    """Let each replica draw from a stream of its own."""
-    if "next" in vars(generator):
-        return
-    draw = generator.next
-
-    def draw_on_replica(ordered=True):
-        seed = draw(ordered)
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            return seed
-        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        return seed + tf.stack([replica * 1_000_003, tf.zeros_like(replica)])
-
-    generator.next = draw_on_replica
-
-
-def _biased_sources(norm):
-    """Layers with a bias whose output goes straight into a batch norm."""
-    for node in norm._inbound_nodes:
-        for tensor in keras.tree.flatten(node.input_tensors):
-            source = tensor._keras_history.operation
-            if getattr(source, "use_bias", False) and _is_linear(source):
-                yield source
-
-
-def _is_linear(layer):
-    return getattr(layer, "activation", None) in (None, keras.activations.linear)
-
-
-def _clip_the_sum(optimizer, replicas):
-    """Clip what the replicas add up to, and give each its share to add up again."""
-    if "_clip_gradients" in vars(optimizer):
-        return
-    clip = optimizer._clip_gradients
-
-    def clip_the_sum(gradients):
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            return clip(gradients)
-        summed = clip(context.all_reduce("SUM", list(gradients)))
-        return [gradient / replicas for gradient in summed]
-
-    optimizer._clip_gradients = clip_the_sum
-
-
-def _innermost(optimizer):
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    return optimizer
-
-
-def _weights(y, sample_weight, class_weight):
-    """Class weights as weights of samples."""
-    if class_weight is None:
-        return sample_weight
-    labels = np.asarray(y)
-    if labels.ndim > 1:
-        labels = labels.argmax(-1) if labels.shape[-1] > 1 else labels[:, 0]
-    each = np.array([class_weight.get(int(c), 1.0) for c in labels], "float32")
-    return each if sample_weight is None else each * np.asarray(sample_weight)
 
 
 def _global_batches(x, y, sample_weight, batch_size, steps):
