@@ -10,7 +10,7 @@ PROSE  := *.md chapters appendix nestrade_lib scripts tests
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab notebooks serve links browser test-colab test-backends \
+.PHONY: help book test lint lab notebooks serve benchmarks links browser test-colab test-backends \
         address vendor lock clean
 
 help: ## Name these commands
@@ -39,6 +39,10 @@ notebooks: .venv/stamp ## Run every notebook and store its outputs
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
+benchmarks: .venv/stamp ## Look at the benchmarks on little data, writing nothing
+	@for name in mnist overhead input; do \
+	    $(BIN)/python -m benchmarks.$$name --quick || exit 1; done
+
 links: .venv/stamp ## Follow every link of the pages; needs a network
 	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
@@ -48,7 +52,7 @@ browser: .venv/stamp ## Test the built pages in Chromium
 test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
 	@rm -rf build
 	@.venv-colab/bin/python $(PIP) install --no-deps --no-build-isolation --force-reinstall .
-	@.venv-colab/bin/python -m pytest -o addopts= --nbval-lax --nbval-current-env \
+	@.venv-colab/bin/python -m pytest -o addopts= -n 2 --dist loadfile --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 chapters appendix
 
 test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyTorch

@@ -223,7 +223,8 @@ class Run:
             return
         if growth == "auto":
             growth = self._growth_that_pays()
-        before = self.source.steps
+        before, samples = self.source.steps, self.source.samples
+        growth = min(growth, max(1, samples // self.source.batch_size))
         self.source.batch_size *= growth
         self.grown, self.has_grown = growth, True
         shrunk = self.source.steps / before

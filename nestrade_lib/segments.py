@@ -40,6 +40,8 @@ class Source:
     ----------
     steps : int
         Batches an epoch.
+    samples : int
+        Of arrays.
     seed : int
         Of the orders in which arrays are shuffled, drawn from NumPy's global generator.
         The order of an epoch depends on it and on the epoch's number alone.
@@ -80,7 +82,7 @@ class Source:
         self.class_weight = class_weight
         self.seed = int(self.engine.from_chief([np.random.randint(2**31 - 1)])[0])
         if self.is_arrays:
-            self._samples = _check_arrays(x, y, sample_weight)
+            self.samples = _check_arrays(x, y, sample_weight)
             self.batch_size = batch_size or 32
             self._whole = steps_per_epoch is None
             self._asked = steps_per_epoch
@@ -98,10 +100,10 @@ class Source:
         if self.is_arrays:
             self.engine.check_batch(size)
             many = self.engine.replicas > 1
-            steps = (math.floor if many else math.ceil)(self._samples / size)
+            steps = (math.floor if many else math.ceil)(self.samples / size)
             if steps == 0:
                 raise ValueError(
-                    f"{self._samples} samples are fewer than a global batch of {size}, "
+                    f"{self.samples} samples are fewer than a global batch of {size}, "
                     f"which {self.engine.replicas} replicas share. Take a smaller "
                     "batch_size, or more samples."
                 )
@@ -146,7 +148,7 @@ class Source:
         epoch : int
         """
         if self.is_arrays:
-            self._order = np.arange(self._samples)
+            self._order = np.arange(self.samples)
             if self.shuffle:
                 np.random.default_rng([self.seed, epoch]).shuffle(self._order)
             self._position = 0
