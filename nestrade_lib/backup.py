@@ -11,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from nestrade_lib.cut import Cut
+from nestrade_lib.rescale import Rescale
 from nestrade_lib.scaling.digest import digest
 from nestrade_lib.surgery.slices import value
 
@@ -35,11 +36,17 @@ class Backup:
         self.checkpoints = checkpoints
         self.run = run
         self.history = history
-        # The network's own names count on while Python runs; shapes are enough.
-        trainer = run.trainer
-        shapes = [tuple(v.shape) for v in trainer.network.variables]
+        self.stopped = False  # by a callback, before the last epoch
+        trainer, network = run.trainer, run.trainer.network
         settings = [trainer.budget, trainer.schedule, trainer.growth, trainer.anneal]
-        self.identity = digest(shapes, *map(repr, settings), *run.identity).hex()
+        importance = getattr(trainer.importance, "__qualname__", trainer.importance)
+        described = [
+            [(type(x).__name__, x.get_config()) for x in network._flatten_layers()],
+            network.get_compile_config(),
+        ]
+        shapes = [tuple(v.shape) for v in network.variables]
+        settings += [importance, trainer.keep, shapes, _nameless(described)]
+        self.identity = digest(*map(repr, settings), *run.identity).hex()
 
     def write(self, epoch):
         """Write the state after an epoch."""
@@ -59,6 +66,8 @@ class Backup:
             "seed": run.source.seed,
             "batch_size": run.source.batch_size,
             "settled": trainer._settled,
+            "stopped": trainer.network.stop_training,
+            "rescale": trainer.rescale and dataclasses.asdict(trainer.rescale),
             "cuts": [dataclasses.asdict(x) for x in trainer.cuts[run.first_cut :]],
             "epochs": self.history.epoch,
             "history": self.history.history,
@@ -80,8 +89,8 @@ class Backup:
         if told["identity"] != self.identity:
             raise ValueError(
                 f"backup_dir: {self.checkpoints.folder} holds checkpoints of another run: "
-                "its network, budget, schedule, data, epochs or batch size differ from "
-                "this one's. Take another folder, or remove it."
+                "its network, optimizer, loss, budget, schedule, data, epochs or batch size "
+                "differ from this one's. Take another folder, or remove it."
             )
         run, trainer = self.run, self.run.trainer
         run.source.seed = told["seed"]
@@ -100,7 +109,11 @@ class Backup:
             variables = run.variables_of(network)
             values = (arrays[f"safe_{n}"] for n in range(len(variables)))
             run.safe = kept, network, list(zip(variables, values))
-        trainer._settled = told["settled"]
+        trainer._settled, self.stopped = told["settled"], told["stopped"]
+        if told["rescale"]:
+            times = told["rescale"].pop("seconds_per_sample")
+            times = {int(size): seconds for size, seconds in times.items()}
+            trainer.rescale = Rescale(**told["rescale"], seconds_per_sample=times)
         trainer.cuts[run.first_cut :] = [Cut(**each) for each in told["cuts"]]
         self.history.epoch = told["epochs"]
         self.history.history = told["history"]
@@ -108,7 +121,12 @@ class Backup:
 
 
 def _values(name, variables):
-    return {f"{name}_{n}": value(v) for n, v in enumerate(variables)}
+    arrays = {f"{name}_{n}": value(v) for n, v in enumerate(variables)}
+    # NumPy's files do not know bfloat16; float32 holds it exactly.
+    return {
+        name: a.astype("float32") if a.dtype.name == "bfloat16" else a
+        for name, a in arrays.items()
+    }
 
 
 def _assign(variables, arrays, name):
@@ -122,4 +140,15 @@ def _plain(told):
         return {key: _plain(value) for key, value in told.items()}
     if isinstance(told, (list, tuple)):
         return [_plain(value) for value in told]
-    return told.item() if isinstance(told, (np.generic, np.ndarray)) else told
+    if hasattr(told, "dtype"):
+        return np.asarray(told).tolist()
+    return told
+
+
+def _nameless(config):
+    """A configuration without names, which count on while Python runs."""
+    if isinstance(config, dict):
+        return {k: _nameless(v) for k, v in config.items() if k != "name"}
+    if isinstance(config, (list, tuple)):
+        return [_nameless(part) for part in config]
+    return config

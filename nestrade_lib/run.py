@@ -36,7 +36,8 @@ class Run:
         self.base = trainer.network, trainer._graph
         self.kept = np.ones(trainer._graph.count, bool)  # of the base's groups
         self.first_cut = len(trainer.cuts)
-        self.identity = epochs, source.steps, source.batch_size, anneal
+        data = (source.x, source.y, source.sample_weight) if source.is_arrays else ()
+        self.identity = epochs, source.steps, source.batch_size, anneal, *data
         self.rate = _own_rate(trainer.network.optimizer) if anneal else None
         # Everything below counts optimizer steps of this run.
         self.step = 0
@@ -58,8 +59,7 @@ class Run:
         with self.engine.scope():
             _build(trainer.network)
         self._require_alike()
-        if not trainer.met:
-            self._wrap(np.zeros(trainer._graph.count))
+        self._wrap_if_needed(np.zeros(trainer._graph.count))
 
     def epoch(self, epoch, callbacks):
         """Train one of the user's epochs and give its logs."""
@@ -77,10 +77,11 @@ class Run:
             self._stop_at_nan(relay.logs, state)
             position += count
             self.step += count
-            self._cut_if_due()
+            if self._cut_if_due():
+                _forget_best_weights(callbacks)
         callbacks.set_model(self.trainer.network)
         self.source.end_epoch()
-        return relay.logs
+        return relay.logs if relay else {}
 
     def close(self):
         """Leave a plain network behind: the user's optimizer, its own learning rate."""
@@ -90,6 +91,7 @@ class Run:
             network.optimizer.finalize_variable_values(network.trainable_weights)
         if self.rate is not None:
             network.optimizer.learning_rate = self.rate
+        self.engine.release(network)
 
     # The way, in optimizer steps ----------------------------------------------
 
@@ -165,6 +167,7 @@ class Run:
             trainer._adopt(network)
             trainer.cuts.pop()
         trainer._settled = True
+        self._wrap_if_needed(np.zeros(trainer._graph.count))
         return True
 
     def _scores(self):
@@ -181,7 +184,7 @@ class Run:
 
     def _cut_if_due(self):
         if self.cut_at is None or self.step < self.cut_at:
-            return
+            return False
         keep, self.chosen, self.cut_at = self.chosen, None, None
         scores = self._scores_gathered()[keep]
         self._unwrap()
@@ -193,9 +196,8 @@ class Run:
         self._require_alike()
         self.trainer.network.stop_training = stop
         self._build_metrics(self.trainer.network)
-        averages = getattr(_innermost(self.trainer.network.optimizer), "use_ema", False)
-        if not self.trainer.met or averages:
-            self._wrap(scores)
+        self._wrap_if_needed(scores)
+        return True
 
     def _build_metrics(self, network):
         """Make the metrics' variables, so that what was gathered can go on in them."""
@@ -266,6 +268,7 @@ class Run:
         if not kept.all():
             with self.engine.cut_scope():
                 network = cut(network, kept, graph)
+            self.engine.prepare(network)
         self._build_metrics(network)
         return network
 
@@ -283,9 +286,14 @@ class Run:
         self.kept = kept
         if not kept.all():
             self.trainer._adopt(self.rebuilt(kept))
-            self.engine.prepare(self.trainer.network)
         if wrapped:
             self._wrap(np.zeros(self.trainer._graph.count))
+
+    def _wrap_if_needed(self, scores):
+        # Averaged weights are for the end of the run, not of each piece: see there.
+        averages = getattr(_innermost(self.trainer.network.optimizer), "use_ema", False)
+        if not self.trainer.met or averages:
+            self._wrap(scores)
 
     def _wrap(self, scores):
         network = self.trainer.network
@@ -335,6 +343,13 @@ def _accuracy(logs):
             f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
         )
     return logs[found[0]]
+
+
+def _forget_best_weights(callbacks):
+    """EarlyStopping may keep weights, which after a cut are of another network."""
+    for callback in callbacks.callbacks:
+        if getattr(callback, "best_weights", None) is not None:
+            callback.best, callback.best_weights, callback.wait = None, None, 0
 
 
 def _build(network):

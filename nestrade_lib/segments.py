@@ -223,7 +223,13 @@ class Source:
         def part(rows):
             if rows is None:
                 return None
-            self.engine.check_batch(len(rows))
+            if len(rows) % self.engine.replicas:
+                raise ValueError(
+                    f"A batch of the training data has {len(rows)} rows, which "
+                    f"{self.engine.replicas} replicas cannot share equally. Make all "
+                    "batches a multiple of that, and leave a smaller last one out: "
+                    "dataset.batch(size, drop_remainder=True)."
+                )
             return self.engine.part(rows)
 
         return keras.tree.map_structure(part, batch, none_is_leaf=True)

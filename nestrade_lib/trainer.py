@@ -25,7 +25,7 @@ import numpy as np
 from nestrade_lib.backup import Backup
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.cut import Cut
-from nestrade_lib.dependency import trace
+from nestrade_lib.dependency import follow, trace
 from nestrade_lib.labels import check_labels
 from nestrade_lib.latency import Latency
 from nestrade_lib.run import Run
@@ -199,7 +199,7 @@ class Nestrade:
         logs = self.engine.evaluate(
             self.network, **data, batch_size=batch_size, steps=steps
         )
-        return logs if return_dict else list(logs.values())
+        return logs if return_dict else self.network._flatten_metrics_in_order(logs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As Keras' ``predict``, of the network as it is now."""
@@ -246,7 +246,8 @@ class Nestrade:
             The state is written there after each epoch. The same script, run again
             after it was killed, goes on from the last one to the same weights that it
             would have had: structure, optimizer, schedule, order of the data and
-            random layers included. Callbacks keep no state but the history.
+            random layers included. Callbacks keep no state but the history. A folder
+            is for one ``fit``.
 
         Returns
         -------
@@ -321,13 +322,15 @@ class Nestrade:
         self.network.stop_training = False
         listed.on_train_begin()
         logs = {}
-        backup = checkpoints and Backup(checkpoints, run, self.history)
         try:
+            backup = checkpoints and Backup(checkpoints, run, self.history)
             done = backup and backup.resume()
             if done is not None and backup:
                 source.skip(done + 1 - initial_epoch)
                 listed.set_params({**listed.params, "steps": source.steps})
-                initial_epoch = done + 1
+                initial_epoch = epochs if backup.stopped else done + 1
+                listed.set_model(self.network)
+                logs = {name: given[-1] for name, given in self.history.history.items()}
             for epoch in range(initial_epoch, epochs):
                 run.grow_if_done(listed)
                 listed.on_epoch_begin(epoch)
@@ -338,7 +341,7 @@ class Nestrade:
                 listed.on_epoch_end(epoch, logs)
                 if backup:
                     backup.write(epoch)
-                if self.network.stop_training:
+                if self.engine.gather([self.network.stop_training]).any():
                     break
         finally:
             run.close()
@@ -398,7 +401,7 @@ class Nestrade:
         """Go on with another network."""
         latency = self._costs.latency
         self.network = network
-        self._graph = trace(network, keep=self.keep)
+        self._graph = follow(network, keep=self.keep)
         self._costs = ChannelCosts(network, self._graph, latency)
         if latency is not None:
             latency.correct(network, self._costs)

@@ -157,3 +157,79 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(ValueError, match="backup_dir: .* cannot be written"):
         train(build(0.4), backup_dir=tmp_path / "file" / "run")
+
+
+def test_files_that_no_worker_agrees_on_are_out_of_the_way(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in (8, 9):
+        checkpoints.write(epoch, {"w": np.ones(2)}, {})
+    for path in tmp_path.glob("*.checkpoint"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert checkpoints.newest() is None
+    checkpoints.write(0, {"w": np.zeros(2)}, {})
+    assert checkpoints.newest()[0] == 0
+
+
+def test_a_full_disk_is_told_and_training_goes_on(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(0, {"w": np.ones(2)}, {})
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.warns(UserWarning, match="epoch 1, .* MB.*No space left on device"):
+        checkpoints.write(1, {"w": np.ones(2)}, {})
+    assert checkpoints.newest()[0] == 0 and not list(tmp_path.glob("*.part"))
+
+
+def test_other_optimizers_losses_and_data_are_other_runs(tmp_path):
+    train(build(0.4), backup_dir=tmp_path)
+    for trainer, data in (
+        (build(0.4, keras.optimizers.Adam(0.01)), (X, Y)),
+        (build(0.4, "sgd"), (X, Y)),
+        (build(0.4), (X + 1, Y)),
+    ):
+        with pytest.raises(ValueError, match="another run"):
+            train(trainer, data, backup_dir=tmp_path)
+
+
+def test_a_run_that_stopped_early_stays_stopped_and_says_so_to_callbacks(tmp_path):
+    class Last(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            self.seen = self.model.count_params(), sorted(logs)
+
+    seen, lengths = [], []
+    for _ in range(3):
+        stop = keras.callbacks.EarlyStopping(
+            "val_loss", patience=0, min_delta=100, start_from_epoch=2
+        )
+        last = Last()
+        trainer = build(0.4)
+        logs = train(trainer, callbacks=[stop, last], backup_dir=tmp_path)[1]
+        lengths.append(len(logs["loss"]))
+        seen.append(last.seen)
+        assert seen[-1][0] == trainer.network.count_params()
+    assert len(set(lengths)) == 1 and lengths[0] < 6 and len(set(map(str, seen))) == 1
+
+
+def test_low_precision_is_written_and_read(tmp_path):
+    weights = []
+    for batch in (None, 20, None):
+        keras.utils.set_random_seed(0)
+        keras.config.set_dtype_policy("bfloat16")
+        try:
+            trainer = build(0.4)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        folder = tmp_path / ("whole" if not weights else "cut")
+        kill = [KillAt(batch)] if batch else []
+        try:
+            train(trainer, callbacks=kill, backup_dir=folder)
+        except Killed:
+            continue
+        arrays = map(keras.ops.convert_to_numpy, trainer.network.variables)
+        weights.append([np.asarray(a, "float32") for a in arrays])
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_array_equal(a, b)

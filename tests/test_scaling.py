@@ -148,6 +148,90 @@ def test_data_that_come_in_batches_are_shared_too():
     assert difference(*found) < 1e-6
 
 
+def several_inputs():
+    a, b = keras.Input((12,), name="a"), keras.Input((12,), name="b")
+    hidden = L.Dense(16, activation="relu")(L.Concatenate()([a, b]))
+    return keras.Model(
+        [a, b], [L.Dense(3, name="kind")(hidden), L.Dense(1, name="size")(hidden)]
+    )
+
+
+def test_lists_vector_metrics_and_embeddings_go_the_same_way():
+    found = []
+    for engine in (start("single"), start(devices=2)):
+        keras.utils.set_random_seed(0)
+        with engine.scope():
+            network = several_inputs()
+            network.compile(
+                "adam", [create_loss(), "mse"], metrics=[["accuracy"], ["mae"]]
+            )
+        trainer = Nestrade(network, 0.5, schedule=CUTS, growth=1, engine=engine)
+        y = [Y, FLAT[:, :1]]
+        trainer.fit([FLAT, FLAT], y, batch_size=32, epochs=4, verbose=0)
+        weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.weights]
+        found.append((weights, trainer.evaluate([FLAT, FLAT], y, verbose=0)))
+    assert difference(found[0][0], found[1][0]) < 1e-6
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-5)
+
+    words = np.abs(FLAT).astype("int32") % 9
+    one_hot = np.eye(3, dtype="float32")[Y]
+    found = []
+    for engine in (start("single"), start(devices=2)):
+        keras.utils.set_random_seed(0)
+        with engine.scope():
+            network = keras.Sequential(
+                [keras.Input((12,), dtype="int32"), L.Embedding(9, 4), L.Flatten(),
+                 L.Dense(8, activation="relu"), L.Dense(3, activation="softmax")]
+            )  # fmt: skip
+            network.compile(
+                optimizers.SGD(0.1),
+                "categorical_crossentropy",
+                metrics=[keras.metrics.F1Score()],
+            )
+        trainer = Nestrade(network, 1, engine=engine)
+        logs = trainer.fit(words, one_hot, batch_size=32, epochs=2, verbose=0).history
+        found.append([*network.get_weights(), np.array(logs["f1_score"])])
+    assert difference(*found) < 1e-6
+
+
+def test_averaged_weights_arrive_where_nothing_is_cut():
+    weights = []
+    for engine in (None, start("single"), start(devices=2)):
+        network = build(engine or start("single"), plain, CASES["averaged"][1])
+        trainer = Nestrade(network, 1, **({"engine": engine} if engine else {}))
+        trainer.fit(FLAT, Y, batch_size=32, epochs=3, shuffle=False, verbose=0)
+        weights.append(network.get_weights())
+    assert difference(weights[0], weights[1]) < 1e-6
+    assert difference(weights[0], weights[2]) < 1e-6
+
+
+@only_tensorflow
+def test_what_was_made_right_is_undone_when_training_ends():
+    engine = start(devices=2)
+    network = build(engine, normed, lambda: optimizers.SGD(0.02, clipnorm=1.0))
+    trainer = Nestrade(network, 0.4, schedule=CUTS, engine=engine)
+    trainer.fit(X, Y, batch_size=32, epochs=3, verbose=0)
+    norms = [x for x in trainer.network.layers if isinstance(x, L.BatchNormalization)]
+    assert norms and not any(x.synchronized for x in norms)
+    assert "_clip_gradients" not in vars(trainer.network.optimizer)
+
+
+@only_tensorflow
+def test_one_device_by_name_and_data_that_end_too_soon():
+    one = start("mirrored", devices=1)
+    trainer = Nestrade(build(one), 0.4, schedule=CUTS, engine=one)
+    trainer.fit(FLAT[:50], Y[:50], batch_size=16, epochs=4, verbose=0)
+    two = start(devices=2)
+    rows = ((FLAT[:16], Y[:16]) for _ in range(6))
+    with pytest.raises(ValueError, match="data ended before their last epoch did"):
+        Nestrade(build(two), 1, engine=two).fit(
+            rows, epochs=3, steps_per_epoch=4, verbose=0
+        )
+    masked_norm = lambda: [*masked()[:2], L.BatchNormalization(), L.LSTM(4), L.Dense(3)]  # noqa: E731
+    with pytest.raises(ValueError, match="batch norm of masked inputs"):
+        two.prepare(build(two, masked_norm))
+
+
 # Refused ------------------------------------------------------------------------------
 
 

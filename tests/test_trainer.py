@@ -289,6 +289,36 @@ def test_early_stopping_and_checkpoints_see_the_network_of_the_moment(tmp_path):
     assert last.count_params() == trainer.network.count_params()
 
 
+def test_callbacks_may_stop_at_once_and_keep_weights_of_before_a_cut():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    Nestrade(mlp(), 0.5, schedule=SOON).fit(
+        X, Y, epochs=2, verbose=0, callbacks=[Stop()]
+    )
+
+    class Worse(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["worse"] = float(epoch)
+
+    best = keras.callbacks.EarlyStopping(
+        "worse", mode="min", patience=9, restore_best_weights=True
+    )
+    trainer = Nestrade(mlp(), 0.5, schedule=SOON)
+    trainer.fit(X, Y, epochs=6, verbose=0, callbacks=[Worse(), best])
+    assert trainer.met
+
+
+def test_the_least_that_can_be_reached_is_reached():
+    with pytest.raises(ValueError) as refused:
+        Nestrade(mlp(), 1e-3)
+    least = float(str(refused.value).split("a layer: ")[1].split(". Ask")[0])
+    trainer = Nestrade(mlp(), least * 1.05, schedule=Schedule(0.2, 0.7, 3, most=1.0))
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.met and set(trainer.widths.values()) <= {1}
+
+
 def test_report_and_plot_tell_what_went():
     trainer = Nestrade(mlp(), 0.4, schedule=SOON)
     with pytest.raises(ValueError, match="fit first"):

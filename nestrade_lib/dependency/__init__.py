@@ -62,6 +62,17 @@ def trace(network, keep=()):
     >>> graph.labels["digits/classes/kernel"][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
+    graph = follow(network, keep)
+    if not graph.cuttable.any():
+        reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
+        raise ValueError(
+            f"{network.name!r} has no layer that may be cut ({reasons or 'no weights'})."
+        )
+    return graph
+
+
+def follow(network, keep=()):
+    """The same, of a network too that is as small as it can be."""
     require_built(network)
     walk = Walk(keep)
     outputs = walk.network(network)
@@ -76,13 +87,7 @@ def trace(network, keep=()):
         raise ValueError(
             f"keep names {sorted(unknown)}, which {network.name!r} does not have."
         )
-    graph = ChannelGraph(walk.record, network.variables)
-    if not graph.cuttable.any():
-        reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
-        raise ValueError(
-            f"{network.name!r} has no layer that may be cut ({reasons or 'no weights'})."
-        )
-    return graph
+    return ChannelGraph(walk.record, network.variables)
 
 
 def require_built(network):

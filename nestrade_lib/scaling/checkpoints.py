@@ -75,10 +75,19 @@ class Checkpoints:
         body = held.getvalue()
         path = self.folder / f"epoch-{epoch:06}.checkpoint"
         fresh = path.with_suffix(".part")
-        with open(fresh, "wb") as file:
-            file.write(hashlib.sha256(body).digest() + body)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(fresh, "wb") as file:
+                file.write(hashlib.sha256(body).digest() + body)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # such as a full disk: the two before it still stand
+            fresh.unlink(missing_ok=True)
+            warnings.warn(
+                f"No checkpoint of epoch {epoch}, {len(body) / 1e6:.1f} MB, could be written "
+                f"to {self.folder}: {error.strerror}. Training goes on.",
+                stacklevel=2,
+            )
+            return
         os.replace(fresh, path)
         _flush_names(self.folder)
         for old in self._paths()[:-KEPT]:
@@ -107,11 +116,19 @@ class Checkpoints:
                     stacklevel=2,
                 )
                 continue
-            intact[int(_NAME.fullmatch(path.name)[1])] = found
+            intact[_epoch(path)] = found
         # None reads as -1; a worker knows at most two epochs.
         mine = (sorted(intact, reverse=True) + [-1] * KEPT)[:KEPT]
         known = [set(row.tolist()) for row in self.engine.gather(mine)]
         common = max(set.intersection(*known) - {-1}, default=None)
+        if self.engine.is_chief:  # all have read: what is not agreed on is in the way
+            for path in self._paths():
+                if (
+                    _epoch(path) not in intact
+                    or common is None
+                    or _epoch(path) > common
+                ):
+                    path.unlink()
         if common is None:
             return None
         return (common, *intact[common])
@@ -145,6 +162,10 @@ class Checkpoints:
                 f"backup_dir: {self.folder} {trouble}. Give a folder that every worker can "
                 "reach under this path and the chief can write to."
             )
+
+
+def _epoch(path):
+    return int(_NAME.fullmatch(path.name)[1])
 
 
 def _read(path):

@@ -74,6 +74,9 @@ class Engine:
             With the reason and the way out.
         """
 
+    def release(self, network):
+        """Leave a network as one device knows it, when its training has ended."""
+
     def check_batch(self, batch_size):
         """Refuse a global batch that the replicas cannot share equally.
 

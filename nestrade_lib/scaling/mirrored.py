@@ -59,6 +59,7 @@ class Mirrored(Engine):
         self.replicas = strategy.num_replicas_in_sync
         self._local = self.replicas // self.workers
         self._step = None, None, None  # network, optimizer, their traced step
+        self._made_right = set()  # names of batch norms
 
     def scope(self):
         return self.strategy.scope()
@@ -83,12 +84,21 @@ class Mirrored(Engine):
             )
         refuse(network)
         inner = innermost(optimizer)
+        self._step = None, None, None
         if clips(inner):
             clip_the_sum(inner, self.replicas)
         biased = []
         for layer in network._flatten_layers():
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.synchronized = True
+                if _is_masked(layer):
+                    raise ValueError(
+                        f"Layer {layer.name!r} is a batch norm of masked inputs, whose "
+                        "statistics Keras does not take over all replicas. Normalize "
+                        "before the mask, or train on the JAX backend."
+                    )
+                if not layer.synchronized:
+                    layer.synchronized = True
+                    self._made_right.add(layer.name)
                 biased += [source.name for source in biased_sources(layer)]
             for value in list(vars(layer).values()):
                 if isinstance(value, keras.random.SeedGenerator):
@@ -102,19 +112,36 @@ class Mirrored(Engine):
                 stacklevel=2,
             )
 
+    def release(self, network):
+        for layer in network._flatten_layers():
+            if layer.name in self._made_right:
+                layer.synchronized = False
+            for value in list(vars(layer).values()):
+                if isinstance(value, keras.random.SeedGenerator):
+                    vars(value).pop("next", None)
+        vars(innermost(network.optimizer)).pop("_clip_gradients", None)
+        self._step = None, None, None
+
     # Training -----------------------------------------------------------------
 
     def fit(self, network, callback, epoch, **data):
         callback.set_model(network)
         network.reset_metrics()
         callback.on_epoch_begin(epoch)
+        number = -1
         for number, batch in enumerate(self._batches(**data)):
             callback.on_train_batch_begin(number)
             step = self._training_step(network, batch)
             logs = self.strategy.experimental_local_results(step(batch))[0]
             callback.on_train_batch_end(number, logs)
-            if network.stop_training:
-                break
+            if network.stop_training and self.workers == 1:
+                break  # several have to stop together: after this piece
+        else:
+            if number + 1 < data.get("steps_per_epoch", 0):
+                raise ValueError(
+                    "The training data ended before their last epoch did. Give as many "
+                    "batches as steps_per_epoch times epochs, or repeat them."
+                )
         callback.on_epoch_end(epoch, _numbers(network.get_metrics_result()))
 
     def evaluate(
@@ -216,14 +243,22 @@ class Mirrored(Engine):
                 yield self._spread(batch)
             return
         size = batch_size // self.replicas
-        parts = keras.tree.map_structure(
-            lambda a: None if a is None else np.reshape(a, (-1, size, *a.shape[1:])),
-            (x, y, sample_weight),
-            none_is_leaf=True,
-        )
-        parts = tuple(part for part in parts if part is not None)
-        dataset = tf.data.Dataset.from_tensor_slices(parts).prefetch(tf.data.AUTOTUNE)
-        yield from self.strategy.distribute_datasets_from_function(lambda _: dataset)
+        given = x, y, sample_weight
+        arrays = [a for a in keras.tree.flatten(given) if a is not None]
+        if len(arrays[0]) % size:  # one replica alone may have a smaller last batch
+            for start in range(0, len(arrays[0]), batch_size):
+                yield self._spread(_rows(given, slice(start, start + batch_size)))
+            return
+        parts = [np.reshape(a, (-1, size, *a.shape[1:])) for a in arrays]
+        dataset = tf.data.Dataset.from_tensor_slices(tuple(parts))
+        dataset = dataset.prefetch(tf.data.AUTOTUNE)
+        for batch in self.strategy.distribute_datasets_from_function(lambda _: dataset):
+            leaves = iter(batch)
+            yield keras.tree.map_structure(
+                lambda a, leaves=leaves: None if a is None else next(leaves),
+                given,
+                none_is_leaf=True,
+            )
 
     def _spread(self, batch):
         """Give each replica of this worker its rows of this worker's part."""
@@ -319,4 +354,10 @@ def _rows(values, rows):
 
 
 def _numbers(logs):
-    return {name: float(value) for name, value in logs.items()}
+    values = {name: np.asarray(value) for name, value in logs.items()}
+    return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
+
+
+def _is_masked(layer):
+    tensors = [t for node in layer._inbound_nodes for t in node.input_tensors]
+    return any(getattr(t, "_keras_mask", None) is not None for t in tensors)

@@ -93,7 +93,8 @@ def clip_the_sum(optimizer, replicas):
         context = tf.distribute.get_replica_context()
         if context is None:
             return clip(gradients)
-        summed = clip(context.all_reduce("SUM", list(gradients)))
+        whole = [tf.convert_to_tensor(gradient) for gradient in gradients]
+        summed = clip(context.all_reduce("SUM", whole))
         return [gradient / replicas for gradient in summed]
 
     optimizer._clip_gradients = clip_the_sum
