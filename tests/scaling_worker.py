@@ -18,19 +18,7 @@ from nestrade_lib import Nestrade, Schedule, create_loss
 from nestrade_lib.scaling import checkpoints, devices, logical_devices, start
 from nestrade_lib.surgery import restructure
 
-parser = argparse.ArgumentParser()
-parser.add_argument("out", type=Path)
-parser.add_argument(
-    "--devices", type=int, default=1, help="logical ones of each worker"
-)
-parser.add_argument("--epochs", type=int, default=6)
-parser.add_argument("--seed", type=int, default=0)
-parser.add_argument("--data-seed", type=int, default=0)
-parser.add_argument("--limit", type=float, default=devices.LIMIT)
-parser.add_argument(
-    "--die", help="RANK:PLACE:TIMES, place being step, cut, write or name"
-)
-options = parser.parse_args()
+options = None  # the command line's, read in main
 
 
 def die_once():
@@ -61,65 +49,88 @@ class Steps(keras.callbacks.Callback):
         self.on_train_batch_end = at_the(times, lambda batch, logs=None: None)
 
 
-rank, place, times = (options.die or "-1:none:0").split(":")
-if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
-    timer = threading.Timer(float(times), die_once)
-    timer.daemon = True
-    timer.start()
-
-keras.utils.set_random_seed(options.seed)
-logical_devices(options.devices)
-engine = start(limit=options.limit)
-print(engine)
-
-callbacks = []
-if engine.rank == int(rank):
-    if place == "step":
-        callbacks.append(Steps(int(times)))
-    elif place == "cut":
-        import nestrade_lib.trainer as module
-
-        module.restructure = at_the(int(times), restructure)
-    elif place == "write":  # the bytes are in the file, its name is not the right one
-        checkpoints.os = type(
-            "os", (), vars(os) | {"fsync": at_the(int(times), os.fsync)}
-        )
-    elif place == "name":
-        checkpoints.os = type(
-            "os", (), vars(os) | {"replace": at_the(int(times), os.replace)}
-        )
-
-rng = np.random.default_rng(options.data_seed)
-y = rng.integers(0, 3, 160)
-x = rng.normal(size=(160, 6, 6, 2)).astype("float32") + y[:, None, None, None]
-layers = keras.layers
-with engine.scope():
-    network = keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            layers.Conv2D(8, 3, use_bias=False, name="first"),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.Conv2D(6, 3, activation="relu", name="second"),
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(3),
-        ]
+def main():
+    global options
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--devices", type=int, default=1, help="logical ones of each worker"
     )
-    network.compile(keras.optimizers.Adam(0.01), create_loss(), metrics=["accuracy"])
-trainer = Nestrade(
-    network,
-    0.4,
-    schedule=Schedule(start=0.2, stop=0.6, cuts=2, shrink=4),
-    growth=1,
-    engine=engine,
-)
-trainer.fit(
-    x, y, batch_size=32, epochs=options.epochs, verbose=0, callbacks=callbacks,
-    validation_data=(x[:37], y[:37]), backup_dir=options.out / "backup",
-)  # fmt: skip
-if engine.is_chief:
-    weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
-    np.savez(
-        options.out / "weights.npz", *weights, widths=list(trainer.widths.values())
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--data-seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=devices.LIMIT)
+    parser.add_argument(
+        "--die", help="RANK:PLACE:TIMES, place being step, cut, write or name"
     )
-print("widths", trainer.widths)
+    options = parser.parse_args()
+    rank, place, times = (options.die or "-1:none:0").split(":")
+    if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
+        timer = threading.Timer(float(times), die_once)
+        timer.daemon = True
+        timer.start()
+
+    keras.utils.set_random_seed(options.seed)
+    logical_devices(options.devices)
+    engine = start(limit=options.limit)
+    print(engine)
+
+    callbacks = []
+    if engine.rank == int(rank):
+        if place == "step":
+            callbacks.append(Steps(int(times)))
+        elif place == "cut":
+            import nestrade_lib.trainer as module
+
+            module.restructure = at_the(int(times), restructure)
+        elif (
+            place == "write"
+        ):  # the bytes are in the file, its name is not the right one
+            checkpoints.os = type(
+                "os", (), vars(os) | {"fsync": at_the(int(times), os.fsync)}
+            )
+        elif place == "name":
+            checkpoints.os = type(
+                "os", (), vars(os) | {"replace": at_the(int(times), os.replace)}
+            )
+
+    rng = np.random.default_rng(options.data_seed)
+    y = rng.integers(0, 3, 160)
+    x = rng.normal(size=(160, 6, 6, 2)).astype("float32") + y[:, None, None, None]
+    layers = keras.layers
+    with engine.scope():
+        network = keras.Sequential(
+            [
+                keras.Input((6, 6, 2)),
+                layers.Conv2D(8, 3, use_bias=False, name="first"),
+                layers.BatchNormalization(),
+                layers.ReLU(),
+                layers.Conv2D(6, 3, activation="relu", name="second"),
+                layers.GlobalAveragePooling2D(),
+                layers.Dense(3),
+            ]
+        )
+        network.compile(
+            keras.optimizers.Adam(0.01), create_loss(), metrics=["accuracy"]
+        )
+    trainer = Nestrade(
+        network,
+        0.4,
+        schedule=Schedule(start=0.2, stop=0.6, cuts=2, shrink=4),
+        growth=1,
+        engine=engine,
+    )
+    trainer.fit(
+        x, y, batch_size=32, epochs=options.epochs, verbose=0, callbacks=callbacks,
+        validation_data=(x[:37], y[:37]), backup_dir=options.out / "backup",
+    )  # fmt: skip
+    if engine.is_chief:
+        weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
+        np.savez(
+            options.out / "weights.npz", *weights, widths=list(trainer.widths.values())
+        )
+    print("widths", trainer.widths)
+
+
+if __name__ == "__main__":
+    main()

@@ -149,20 +149,20 @@ class Mirrored(Engine):
     ):
         # Metrics are added up over replicas, so each row has to be seen once.
         network.reset_metrics()
-        function = tf.function(network.test_step, reduce_retracing=True)
-        replica = tf.distribute.get_replica_context
+        test = network.test_step
 
-        @tf.function(reduce_retracing=True)
+        @_traced
         def shared(batch):
-            self.strategy.run(function, args=(batch,))
+            self.strategy.run(test, args=(batch,))
 
-        @tf.function(reduce_retracing=True)
+        @_traced
         def on_the_first(batch):
-            def test():
-                if replica().replica_id_in_sync_group == 0:
-                    function(batch)
+            def look():
+                context = tf.distribute.get_replica_context()
+                first = tf.equal(context.replica_id_in_sync_group, 0)
+                tf.cond(first, lambda: _nothing(test(batch)), lambda: _nothing())
 
-            self.strategy.run(test)
+            self.strategy.run(look)
 
         for batch in _global_batches(x, y, sample_weight, batch_size, steps):
             self._build_metrics(network, batch)
@@ -200,11 +200,11 @@ class Mirrored(Engine):
         known, optimizer, step = self._step
         if known is not network or optimizer is not network.optimizer:
             self._build_metrics(network, batch)
-            step = self._traced(network)
+            step = self._trained(network)
             self._step = network, network.optimizer, step
         return step
 
-    def _traced(self, network):
+    def _trained(self, network):
         def train(data):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             with tf.GradientTape() as tape:
@@ -220,7 +220,7 @@ class Mirrored(Engine):
             network.optimizer.apply(tape.gradient(scaled, weights), weights)
             return network.compute_metrics(x, y, predicted, sample_weight)
 
-        @tf.function(reduce_retracing=True)
+        @_traced
         def step(batch):
             return self.strategy.run(train, args=(batch,))
 
@@ -325,6 +325,15 @@ def _all_processors():
 
 def _processor():
     return tf.config.list_physical_devices("CPU")[0]
+
+
+def _traced(function):
+    # As Keras traces its own: what it calls is made of operations already.
+    return tf.function(function, reduce_retracing=True, autograph=False)
+
+
+def _nothing(_=None):
+    return tf.zeros(())
 
 
 def _global_batches(x, y, sample_weight, batch_size, steps):
