@@ -1,5 +1,9 @@
 """Run notebooks and store what they print, so that a second run changes no byte.
 
+Where code and results are as stored, the file stays as it is, times and other things
+included that differ from run to run: cells tagged ``nbval-ignore-output``, and what
+``tests/nbval-sanitize.cfg`` names.
+
     python -m scripts.execute_notebooks [--check] [NOTEBOOK ...]
 
 Without a path, every notebook of the book is run. ``--check`` writes nothing and
@@ -8,6 +12,7 @@ fails where a notebook's file would change.
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +29,11 @@ ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "PYTHONHASHSEED": "0",
 }
+SANITIZE = re.findall(
+    r"^regex: (.*)\nreplace: (.*)$",
+    (ROOT / "tests/nbval-sanitize.cfg").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -40,7 +50,21 @@ def execute(path, timeout=600):
     )
     client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
     notebook.metadata.language_info.pop("version", None)
-    return nbformat.writes(number_widgets(notebook)) + "\n"
+    text = nbformat.writes(number_widgets(notebook)) + "\n"
+    stored = Path(path).read_text(encoding="utf-8")
+    return stored if essence(text) == essence(stored) else text
+
+
+def essence(text):
+    """A notebook without what may differ from one run to the next."""
+    notebook = nbformat.reads(text, as_version=4)
+    for cell in notebook.cells:
+        if "nbval-ignore-output" in cell.metadata.get("tags", []):
+            cell.outputs = []
+    text = nbformat.writes(notebook)
+    for pattern, replacement in SANITIZE:
+        text = re.sub(pattern, replacement, text)
+    return text
 
 
 def number_widgets(notebook):
