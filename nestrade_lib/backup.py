@@ -8,6 +8,7 @@ seed and the number of the epoch.
 
 import dataclasses
 
+import keras
 import numpy as np
 
 from nestrade_lib.cut import Cut
@@ -53,6 +54,11 @@ class Backup:
         run, trainer = self.run, self.run.trainer
         arrays = {"kept": run.kept, **_values("network", trainer.network.variables)}
         arrays |= _values("optimizer", trainer.network.optimizer.variables)
+        if keras.backend.backend() == "torch":
+            # Random layers without a seed draw from PyTorch's own generator.
+            import torch
+
+            arrays["torch_generator"] = torch.get_rng_state().numpy()
         if run.chosen is not None:
             arrays["chosen"] = run.chosen
         if run.safe is not None:
@@ -102,6 +108,10 @@ class Backup:
         run.take_structure(arrays["kept"], told["wrapped"])
         _assign(trainer.network.variables, arrays, "network")
         _assign(trainer.network.optimizer.variables, arrays, "optimizer")
+        if "torch_generator" in arrays:
+            import torch
+
+            torch.set_rng_state(torch.from_numpy(arrays["torch_generator"]))
         if "safe_kept" in arrays:
             kept = arrays["safe_kept"]
             is_current = np.array_equal(kept, run.kept)

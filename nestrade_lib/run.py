@@ -286,6 +286,8 @@ class Run:
         self.kept = kept
         if not kept.all():
             self.trainer._adopt(self.rebuilt(kept))
+        else:
+            self._build_metrics(self.trainer.network)
         if wrapped:
             self._wrap(np.zeros(self.trainer._graph.count))
 
