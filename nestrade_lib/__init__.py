@@ -9,7 +9,7 @@ The public names below are imported when they are first used, so that
 ((60000, 28, 28, 1), (10000,))
 """
 
-import importlib
+from nestrade_lib.lazy import lazy_names
 
 __version__ = "0.1.0"
 
@@ -41,16 +41,4 @@ _HOME = {
     "variable_uses": "uses",
 }
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(
-            f"nestrade_lib has no {name!r}. It has: {', '.join(__all__)}."
-        )
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

@@ -14,6 +14,7 @@ import numpy as np
 from nestrade_lib.cut import Cut
 from nestrade_lib.rescale import Rescale
 from nestrade_lib.scaling.digest import digest
+from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.slices import value
 
 
@@ -105,7 +106,7 @@ class Backup:
         for name, number in told["counters"].items():
             setattr(run, name, number)
         run.chosen = arrays.get("chosen")
-        run.take_structure(arrays["kept"], told["wrapped"])
+        self._take_structure(arrays["kept"], told["wrapped"])
         _assign(trainer.network.variables, arrays, "network")
         _assign(trainer.network.optimizer.variables, arrays, "optimizer")
         if "torch_generator" in arrays:
@@ -115,7 +116,7 @@ class Backup:
         if "safe_kept" in arrays:
             kept = arrays["safe_kept"]
             is_current = np.array_equal(kept, run.kept)
-            network = trainer.network if is_current else run.rebuilt(kept)
+            network = trainer.network if is_current else self._rebuilt(kept)
             variables = run.variables_of(network)
             values = (arrays[f"safe_{n}"] for n in range(len(variables)))
             run.safe = kept, network, list(zip(variables, values))
@@ -128,6 +129,28 @@ class Backup:
         self.history.epoch = told["epochs"]
         self.history.history = told["history"]
         return epoch
+
+    def _take_structure(self, kept, wrapped):
+        """Go on with another part of the network that the run began with."""
+        run = self.run
+        if run.optimizer is not None:
+            run.unwrap()
+        run.kept = kept
+        network = self._rebuilt(kept)
+        if not kept.all():
+            run.trainer._adopt(network)
+        if wrapped:
+            run.wrap(np.zeros(run.trainer._graph.count))
+
+    def _rebuilt(self, kept):
+        """The network with these of its first groups; weights are yet to come."""
+        network, graph = self.run.base
+        if not kept.all():
+            with self.run.engine.cut_scope():
+                network = cut(network, kept, graph)
+            self.run.engine.prepare(network)
+        self.run.build_metrics(network)
+        return network
 
 
 def _values(name, variables):

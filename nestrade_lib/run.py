@@ -11,10 +11,10 @@ import time
 import keras
 import numpy as np
 
+from nestrade_lib.optimizers import averages_weights, own_rate
 from nestrade_lib.regularizers import ChannelOptimizer
+from nestrade_lib.relay import Relay, forget_best_weights
 from nestrade_lib.rescale import measure_rescale
-from nestrade_lib.segments import Relay
-from nestrade_lib.surgery import cut
 
 
 class Run:
@@ -38,7 +38,7 @@ class Run:
         self.first_cut = len(trainer.cuts)
         data = (source.x, source.y, source.sample_weight) if source.is_arrays else ()
         self.identity = epochs, source.steps, source.batch_size, anneal, *data
-        self.rate = _own_rate(trainer.network.optimizer) if anneal else None
+        self.rate = own_rate(trainer.network.optimizer) if anneal else None
         # Everything below counts optimizer steps of this run.
         self.step = 0
         self.steps = epochs * source.steps
@@ -56,8 +56,10 @@ class Run:
         self.grown, self.has_grown = 1, False
         self.optimizer = None
         self.engine.prepare(trainer.network)
-        with self.engine.scope():
-            _build(trainer.network)
+        optimizer = trainer.network.optimizer
+        if not optimizer.built:  # its slots have to be there to be read and cut
+            with self.engine.scope():
+                optimizer.build(trainer.network.trainable_variables)
         self._require_alike()
         self._wrap_if_needed(np.zeros(trainer._graph.count))
 
@@ -70,15 +72,15 @@ class Run:
             callbacks.set_model(self.trainer.network)
             count = min(self.source.steps - position, self._steps_ahead())
             self._set_rate(count)
-            state = self._state()
-            relay = Relay(callbacks, position, relay and relay.metrics)
             network = self.trainer.network
+            state = _values([*network.variables, *network.optimizer.variables])
+            relay = Relay(callbacks, position, relay and relay.metrics)
             self.engine.fit(network, relay, epoch, **self.source.take(count))
             self._stop_at_nan(relay.logs, state)
             position += count
             self.step += count
             if self._cut_if_due():
-                _forget_best_weights(callbacks)
+                forget_best_weights(callbacks)
         callbacks.set_model(self.trainer.network)
         self.source.end_epoch()
         return relay.logs if relay else {}
@@ -87,7 +89,7 @@ class Run:
         """Leave a plain network behind: the user's optimizer, its own learning rate."""
         network = self.trainer.network
         if self.optimizer is not None:
-            self._unwrap()
+            self.unwrap()
             network.optimizer.finalize_variable_values(network.trainable_weights)
         if self.rate is not None:
             network.optimizer.learning_rate = self.rate
@@ -155,11 +157,10 @@ class Run:
             self.turn >= trainer.schedule.cuts or self.step + self.interval > self.steps
         )
         if kept and not done:
-            variables = self.variables_of(trainer.network)
-            state = [(v, _numpy(v).copy()) for v in variables]
+            state = _values(self.variables_of(trainer.network))
             self.safe = self.kept.copy(), trainer.network, state
             return False
-        self._unwrap()
+        self.unwrap()
         if not kept:
             self.kept, network, state = self.safe
             for variable, value in state:
@@ -187,7 +188,7 @@ class Run:
             return False
         keep, self.chosen, self.cut_at = self.chosen, None, None
         scores = self._scores_gathered()[keep]
-        self._unwrap()
+        self.unwrap()
         stop = self.trainer.network.stop_training
         probe = self.sample and self.sample[0]
         self.trainer._cut(keep, probe, self.step / self.source.steps, self.spent)
@@ -195,11 +196,11 @@ class Run:
         self.engine.prepare(self.trainer.network)
         self._require_alike()
         self.trainer.network.stop_training = stop
-        self._build_metrics(self.trainer.network)
+        self.build_metrics(self.trainer.network)
         self._wrap_if_needed(scores)
         return True
 
-    def _build_metrics(self, network):
+    def build_metrics(self, network):
         """Make the metrics' variables, so that what was gathered can go on in them."""
         if not self.sample:
             return
@@ -260,17 +261,7 @@ class Run:
             self.engine.agree("the network's structure", shapes)
             self.engine.agree("the network's weights", *weights)
 
-    # Wrap, unwrap, restore ----------------------------------------------------
-
-    def rebuilt(self, kept):
-        """The network with these of the base's groups, its weights as in the base."""
-        network, graph = self.base
-        if not kept.all():
-            with self.engine.cut_scope():
-                network = cut(network, kept, graph)
-            self.engine.prepare(network)
-        self._build_metrics(network)
-        return network
+    # Wrap, unwrap, look back ---------------------------------------------------
 
     def variables_of(self, network):
         """A network's variables and those of the optimizer that the user chose."""
@@ -279,25 +270,13 @@ class Run:
             optimizer = optimizer.inner_optimizer
         return [*network.variables, *optimizer.variables]
 
-    def take_structure(self, kept, wrapped):
-        """Go on with another part of the base, its optimizer wrapped or not."""
-        if self.optimizer is not None:
-            self._unwrap()
-        self.kept = kept
-        if not kept.all():
-            self.trainer._adopt(self.rebuilt(kept))
-        else:
-            self._build_metrics(self.trainer.network)
-        if wrapped:
-            self._wrap(np.zeros(self.trainer._graph.count))
-
     def _wrap_if_needed(self, scores):
         # Averaged weights are for the end of the run, not of each piece: see there.
-        averages = getattr(_innermost(self.trainer.network.optimizer), "use_ema", False)
-        if not self.trainer.met or averages:
-            self._wrap(scores)
+        if not self.trainer.met or averages_weights(self.trainer.network.optimizer):
+            self.wrap(scores)
 
-    def _wrap(self, scores):
+    def wrap(self, scores):
+        """Let the optimizer score channel groups, and drive chosen ones to zero."""
         network = self.trainer.network
         with self.engine.scope():
             self.optimizer = ChannelOptimizer(network.optimizer, self.trainer._graph)
@@ -306,16 +285,12 @@ class Run:
         network.optimizer = self.optimizer
         network.train_function = None  # it holds the optimizer that it was made with
 
-    def _unwrap(self):
+    def unwrap(self):
+        """Give the network back the optimizer that the user chose."""
         network = self.trainer.network
         network.optimizer = self.optimizer.inner_optimizer
         network.train_function = None
         self.optimizer = None
-
-    def _state(self):
-        network = self.trainer.network
-        variables = [*network.variables, *network.optimizer.variables]
-        return [(v, _numpy(v).copy()) for v in variables]
 
     def _stop_at_nan(self, logs, state):
         # A ReLU can hide NaN weights from the loss, so both are looked at.
@@ -337,6 +312,11 @@ def _numpy(variable):
     return keras.ops.convert_to_numpy(variable)
 
 
+def _values(variables):
+    """Each variable with a copy of its value."""
+    return [(v, _numpy(v).copy()) for v in variables]
+
+
 def _accuracy(logs):
     found = [name for name in logs if "acc" in name]
     if not found:
@@ -345,30 +325,3 @@ def _accuracy(logs):
             f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
         )
     return logs[found[0]]
-
-
-def _forget_best_weights(callbacks):
-    """EarlyStopping may keep weights, which after a cut are of another network."""
-    for callback in callbacks.callbacks:
-        if getattr(callback, "best_weights", None) is not None:
-            callback.best, callback.best_weights, callback.wait = None, None, 0
-
-
-def _build(network):
-    """Make the optimizer's slots, so that they can be read and cut."""
-    if not network.optimizer.built:
-        network.optimizer.build(network.trainable_variables)
-
-
-def _innermost(optimizer):
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    return optimizer
-
-
-def _own_rate(optimizer):
-    """The optimizer's learning rate, or None if a schedule gives it."""
-    inner = _innermost(optimizer)
-    if isinstance(inner.get_config()["learning_rate"], dict):
-        return None
-    return float(_numpy(inner.learning_rate))

@@ -2,9 +2,8 @@
 
 Keras trains by ``fit``. A cut needs a new network in the middle of an epoch, so the
 trainer calls ``fit`` once a piece. :class:`Source` hands out each piece's batches,
-so that an epoch sees every sample once whatever its pieces. :class:`Relay` passes
-batches on to the user's callbacks with the numbers that they expect, and carries the
-metrics over from one piece to the next.
+so that an epoch sees every sample once whatever its pieces. Callbacks see whole epochs
+by ``relay.py``.
 """
 
 import itertools
@@ -13,6 +12,7 @@ import math
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import map_arrays
 from nestrade_lib.scaling.engine import Engine
 
 
@@ -83,9 +83,8 @@ class Source:
         self.seed = int(self.engine.from_chief([np.random.randint(2**31 - 1)])[0])
         if self.is_arrays:
             self.samples = _check_arrays(x, y, sample_weight)
+            self._asked = steps_per_epoch or math.inf
             self.batch_size = batch_size or 32
-            self._whole = steps_per_epoch is None
-            self._asked = steps_per_epoch
         else:
             self.batch_size = None
             self.steps = steps_per_epoch or _length(x)
@@ -107,9 +106,7 @@ class Source:
                     f"which {self.engine.replicas} replicas share. Take a smaller "
                     "batch_size, or more samples."
                 )
-            self.steps = (
-                min(self._asked, steps) if self.__dict__.get("_asked") else steps
-            )
+            self.steps = min(self._asked, steps)
         self._batch_size = size
 
     def sample(self, most=16):
@@ -133,12 +130,7 @@ class Source:
         else:
             return None
         batch = batch if isinstance(batch, tuple) else (batch, None)
-        return tuple(
-            keras.tree.map_structure(
-                lambda a: a if a is None else _numpy(a[:most]), part, none_is_leaf=True
-            )
-            for part in batch[:2]
-        )
+        return map_arrays(lambda a: _numpy(a[:most]), tuple(batch[:2]))
 
     def start_epoch(self, epoch):
         """Begin an epoch: its order, or a new pass over the data.
@@ -201,14 +193,10 @@ class Source:
             batches = rows.reshape(-1, self.batch_size)
             rows = np.concatenate([self.engine.part(batch) for batch in batches])
 
-        def gather(values):
-            if values is None:
-                return None
-            return keras.tree.map_structure(lambda a: _rows(a, rows), values)
-
-        y, weight = gather(self.y), gather(self.sample_weight)
+        given = self.x, self.y, self.sample_weight
+        x, y, weight = map_arrays(lambda a: _rows(a, rows), given)
         return {
-            "x": gather(self.x),
+            "x": x,
             "y": y,
             "sample_weight": self._weights(y, weight),
             "batch_size": self.batch_size,
@@ -221,8 +209,6 @@ class Source:
             return batch
 
         def part(rows):
-            if rows is None:
-                return None
             if len(rows) % self.engine.replicas:
                 raise ValueError(
                     f"A batch of the training data has {len(rows)} rows, which "
@@ -232,7 +218,7 @@ class Source:
                 )
             return self.engine.part(rows)
 
-        return keras.tree.map_structure(part, batch, none_is_leaf=True)
+        return map_arrays(part, batch)
 
     def _weighted(self, batch):
         if self.class_weight is None:
@@ -251,43 +237,6 @@ class Source:
         of_class = [self.class_weight.get(int(c), 1.0) for c in classes]
         weights = np.array(of_class, "float32")[which]
         return weights if sample_weight is None else weights * _numpy(sample_weight)
-
-
-class Relay(keras.callbacks.Callback):
-    """Pass one piece of an epoch on to callbacks that know only the whole.
-
-    Parameters
-    ----------
-    callbacks : keras.callbacks.CallbackList
-    offset : int
-        Batches of the epoch before this piece.
-    metrics : list of ndarray, optional
-        What the metrics had gathered before this piece.
-    """
-
-    def __init__(self, callbacks, offset, metrics=None):
-        super().__init__()
-        self.callbacks = callbacks
-        self.offset = offset
-        self.metrics = metrics
-        self.logs = {}
-
-    def on_epoch_begin(self, epoch, logs=None):
-        # Keras has just reset the metrics.
-        variables = self.model.metrics_variables
-        if self.metrics is not None and len(self.metrics) == len(variables):
-            for variable, value in zip(variables, self.metrics, strict=True):
-                variable.assign(value)
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.callbacks.on_train_batch_begin(self.offset + batch, logs)
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.callbacks.on_train_batch_end(self.offset + batch, logs)
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.logs = dict(logs)
-        self.metrics = [_numpy(v) for v in self.model.metrics_variables]
 
 
 def _numpy(x):

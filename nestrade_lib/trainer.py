@@ -22,14 +22,13 @@ import warnings
 import keras
 import numpy as np
 
-from nestrade_lib.backup import Backup
+from nestrade_lib.arrays import arrays_of, rows_of
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.cut import Cut
 from nestrade_lib.dependency import follow, trace
 from nestrade_lib.labels import check_labels
 from nestrade_lib.latency import Latency
-from nestrade_lib.run import Run
-from nestrade_lib.scaling.checkpoints import Checkpoints
+from nestrade_lib.loop import train
 from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.schedule import Budget, Schedule, choose
 from nestrade_lib.segments import Source
@@ -285,7 +284,6 @@ class Nestrade:
             raise ValueError(
                 f"{self.budget} needs validation_data: it is held to its accuracy."
             )
-        checkpoints = backup_dir and Checkpoints(backup_dir, self.engine)
         source = Source(
             x,
             y,
@@ -296,22 +294,16 @@ class Nestrade:
             class_weight,
             self.engine,
         )
-        if source.is_arrays:
-            self.engine.agree("the training data", x, y, sample_weight)
-        own_rates = (
-            keras.callbacks.LearningRateScheduler,
-            keras.callbacks.ReduceLROnPlateau,
-        )
-        given = keras.tree.flatten(callbacks or [])
-        anneal = self.anneal and not any(isinstance(c, own_rates) for c in given)
-        anneal = anneal and not self.met
-        check = functools.partial(self._validate, validation_data, validation)
-        run = Run(self, source, epochs - initial_epoch, anneal, check)
+        if validation_data is not None:
+            check = functools.partial(self._validate, validation_data, validation)
+        else:
+            check = None
+        shown = 1 if verbose == "auto" else verbose
         listed = keras.callbacks.CallbackList(
             callbacks,
             add_history=True,
-            add_progbar=verbose != 0,
-            verbose=1 if verbose == "auto" else verbose,
+            add_progbar=shown != 0,
+            verbose=shown,
             epochs=epochs,
             steps=source.steps,
             model=self.network,
@@ -319,34 +311,9 @@ class Nestrade:
         self.history = next(
             c for c in listed.callbacks if isinstance(c, keras.callbacks.History)
         )
-        self.network.stop_training = False
-        listed.on_train_begin()
-        logs = {}
-        try:
-            backup = checkpoints and Backup(checkpoints, run, self.history)
-            done = backup and backup.resume()
-            if done is not None and backup:
-                source.skip(done + 1 - initial_epoch)
-                listed.set_params({**listed.params, "steps": source.steps})
-                initial_epoch = epochs if backup.stopped else done + 1
-                listed.set_model(self.network)
-                logs = {name: given[-1] for name, given in self.history.history.items()}
-            for epoch in range(initial_epoch, epochs):
-                run.grow_if_done(listed)
-                listed.on_epoch_begin(epoch)
-                logs = run.epoch(epoch, listed)
-                due = validation_data is not None and (epoch + 1) % validation_freq == 0
-                if due:
-                    logs |= check()
-                listed.on_epoch_end(epoch, logs)
-                if backup:
-                    backup.write(epoch)
-                if self.engine.gather([self.network.stop_training]).any():
-                    break
-        finally:
-            run.close()
-        listed.on_train_end(logs)
-        if not self.met and logs:
+        span = range(initial_epoch, epochs)
+        train(self, source, span, listed, check, validation_freq, backup_dir)
+        if not self.met and self.history.epoch:
             warnings.warn(
                 f"The run ended before the budget {self.budget} was met. Train longer, or "
                 "let cuts take more with Schedule(most=1).",
@@ -440,15 +407,6 @@ def _unpacked(data):
 
 def _split(x, y, sample_weight, share):
     """Hold out the last share of the arrays, as Keras does."""
-    leaves = keras.tree.flatten((x, y, sample_weight))
-    samples = len(next(leaf for leaf in leaves if leaf is not None))
-    at = math.floor(samples * (1 - share))
-
-    def part(values, rows):
-        return keras.tree.map_structure(
-            lambda a: None if a is None else a[rows], values, none_is_leaf=True
-        )
-
-    head, tail = slice(0, at), slice(at, None)
-    values = (x, y, sample_weight)
-    return *(part(v, head) for v in values), tuple(part(v, tail) for v in values)
+    values = x, y, sample_weight
+    at = math.floor(len(arrays_of(values)[0]) * (1 - share))
+    return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))

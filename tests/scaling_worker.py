@@ -15,21 +15,20 @@ import keras
 import numpy as np
 
 from nestrade_lib import Nestrade, Schedule, create_loss
-from nestrade_lib.scaling import checkpoints, devices, logical_devices, start
+from nestrade_lib import trainer as trainer_module
+from nestrade_lib.scaling import devices, logical_devices, start
 from nestrade_lib.surgery import restructure
 
-options = None  # the command line's, read in main
 
-
-def die_once():
+def die_once(out):
     """End as a process does that is killed: at once, and on the first attempt only."""
-    mark = options.out / "died"
+    mark = out / "died"
     if not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def at_the(times, function):
+def at_the(times, function, out):
     """The same function, which kills the process at one of its calls."""
     calls = 0
 
@@ -37,20 +36,21 @@ def at_the(times, function):
         nonlocal calls
         calls += 1
         if calls == times:
-            die_once()
+            die_once(out)
         return function(*args, **kwargs)
 
     return counted
 
 
 class Steps(keras.callbacks.Callback):
-    def __init__(self, times):
+    """Nothing but an end to call at each training step."""
+
+    def __init__(self, times, out):
         super().__init__()
-        self.on_train_batch_end = at_the(times, lambda batch, logs=None: None)
+        self.on_train_batch_end = at_the(times, lambda batch, logs=None: None, out)
 
 
 def main():
-    global options
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument(
@@ -61,12 +61,12 @@ def main():
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=devices.LIMIT)
     parser.add_argument(
-        "--die", help="RANK:PLACE:TIMES, place being step, cut, write or name"
+        "--die", help="RANK:PLACE:TIMES; PLACE is step, cut, write, name or clock"
     )
     options = parser.parse_args()
     rank, place, times = (options.die or "-1:none:0").split(":")
     if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
-        timer = threading.Timer(float(times), die_once)
+        timer = threading.Timer(float(times), die_once, [options.out])
         timer.daemon = True
         timer.start()
 
@@ -77,22 +77,17 @@ def main():
 
     callbacks = []
     if engine.rank == int(rank):
+        out, times = options.out, float(times)
         if place == "step":
-            callbacks.append(Steps(int(times)))
+            callbacks.append(Steps(times, out))
         elif place == "cut":
-            import nestrade_lib.trainer as module
-
-            module.restructure = at_the(int(times), restructure)
+            trainer_module.restructure = at_the(times, restructure, out)
         elif (
             place == "write"
         ):  # the bytes are in the file, its name is not the right one
-            checkpoints.os = type(
-                "os", (), vars(os) | {"fsync": at_the(int(times), os.fsync)}
-            )
+            os.fsync = at_the(times, os.fsync, out)
         elif place == "name":
-            checkpoints.os = type(
-                "os", (), vars(os) | {"replace": at_the(int(times), os.replace)}
-            )
+            os.replace = at_the(times, os.replace, out)
 
     rng = np.random.default_rng(options.data_seed)
     y = rng.integers(0, 3, 160)

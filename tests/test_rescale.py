@@ -44,6 +44,25 @@ def test_the_batch_grows_as_far_as_it_pays(monkeypatch, noise, freed, gain, fact
     assert found.factor == factor
 
 
+def test_all_workers_go_by_the_clock_of_the_chief(monkeypatch):
+    class Slow(Engine):
+        workers, rank = 2, 1
+
+        def gather(self, numbers):
+            chief = {1: 1000, 2: 500, 4: 250, 8: 249}  # nanoseconds, by factor
+            tries.append(int(numbers[0]))
+            return np.array([[chief[2 ** (len(tries) - 1)]], numbers])
+
+    tries = []
+    monkeypatch.setattr(rescale, "noise_scale", lambda *args, **kwargs: 1e9)
+    monkeypatch.setattr(rescale, "_seconds_per_sample", lambda *args: 1e-6)
+    built = network()
+    found = rescale.measure_rescale(
+        Slow(), built, trace(built), X, Y, batch_size=32, freed=9.0
+    )
+    assert found.factor == 4 and len(tries) == 4
+
+
 def test_measuring_changes_nothing_and_a_run_says_what_it_found():
     built = network()
     before = [

@@ -7,7 +7,16 @@ from keras import layers as L
 from keras import optimizers
 
 from nestrade_lib import Nestrade, Schedule, create_loss
-from nestrade_lib.scaling import logical_devices, noise_scale, start
+from nestrade_lib.run import Run
+from nestrade_lib.scaling import (
+    Checkpoints,
+    Disagreement,
+    Engine,
+    logical_devices,
+    noise_scale,
+    start,
+)
+from nestrade_lib.segments import Source
 
 pytestmark = pytest.mark.any_backend
 BACKEND = keras.backend.backend()
@@ -359,6 +368,33 @@ def test_a_bias_before_a_batch_norm_is_warned_of_where_it_matters():
         UserWarning, match="'biased' has a bias in front of a batch norm"
     ):
         engine.prepare(build(engine, stack))
+
+
+class Two(Engine):
+    """The second of two workers, whose chief has other numbers after a while."""
+
+    workers, rank = 2, 1
+
+    def __init__(self, alike=0):
+        self.alike = alike
+
+    def gather(self, numbers):
+        mine = np.asarray(numbers, "int32")
+        self.alike -= 1
+        return np.stack([mine if self.alike >= 0 else mine + 1, mine])
+
+
+def test_workers_whose_weights_have_drifted_apart_are_told():
+    # As a loop of one's own leaves them that does not add up gradients.
+    for alike, what in ((0, "structure"), (1, "weights")):
+        trainer = Nestrade(build(Engine()), 0.4, engine=Two(alike))
+        with pytest.raises(Disagreement, match=f"{what}: worker 1 .*an all-reduce"):
+            Run(trainer, Source(FLAT, Y), 1, False, None)
+
+
+def test_a_folder_that_is_not_the_chiefs_is_told(tmp_path):
+    with pytest.raises(ValueError, match="is not the one that the chief writes to"):
+        Checkpoints(tmp_path, Two(alike=3))
 
 
 def test_the_noise_scale_is_that_of_a_problem_whose_noise_is_known():

@@ -7,7 +7,7 @@ Names are imported when they are first used: no backend is loaded before.
 <single: 1 replica>
 """
 
-import importlib
+from nestrade_lib.lazy import lazy_names
 
 _HOME = {
     "start": "devices",
@@ -22,16 +22,4 @@ _HOME = {
     "noise_scale": "noise",
 }
 
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name):
-    if name not in _HOME:
-        raise AttributeError(
-            f"nestrade_lib.scaling has no {name!r}. It has: {', '.join(__all__)}."
-        )
-    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)

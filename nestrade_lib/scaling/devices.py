@@ -175,7 +175,7 @@ def _join(backend, cluster, limit):
             "the chief's only. Use the JAX backend there.",
         )
         os.environ["TF_CONFIG"] = cluster.tf_config
-        from nestrade_lib.scaling.mirrored import MultiWorker
+        from nestrade_lib.scaling.multi_worker import MultiWorker
 
         engine = MultiWorker(cluster)
     else:

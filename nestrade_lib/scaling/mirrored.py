@@ -1,7 +1,8 @@
-"""TensorFlow on several devices of one machine, or of many: ``tf.distribute``.
+"""TensorFlow on several devices of one machine: ``tf.distribute``.
 
 The strategy holds a mirror of each variable on each device and adds up gradients. The
-loop around it is our own, since that of Keras fails on several workers (keras#20585).
+loop around it is our own, since that of Keras fails on several workers (keras#20585),
+which ``multi_worker.py`` adds.
 What would otherwise differ from one device is made right here:
 
 * clipping happens after the gradients are added up, not before, on each replica's own;
@@ -11,23 +12,25 @@ What would otherwise differ from one device is made right here:
 * a network with a bias in front of a batch norm is warned about.
 """
 
-import contextlib
-import math
 import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
+from nestrade_lib.optimizers import innermost
 from nestrade_lib.scaling.engine import Engine
+from nestrade_lib.scaling.feeding import global_batches, spread, spread_batches
 from nestrade_lib.scaling.repairs import (
     ADAPTIVE,
+    batch_norms,
     biased_sources,
     clip_the_sum,
     clips,
     draw_apart,
-    innermost,
     refuse,
+    seed_generators,
 )
 
 
@@ -57,7 +60,7 @@ class Mirrored(Engine):
     def _use(self, strategy):
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
-        self._local = self.replicas // self.workers
+        self.local_replicas = self.replicas // self.workers
         self._step = None, None, None  # network, optimizer, their traced step
         self._made_right = set()  # names of batch norms
 
@@ -87,22 +90,14 @@ class Mirrored(Engine):
         self._step = None, None, None
         if clips(inner):
             clip_the_sum(inner, self.replicas)
+        for generator in seed_generators(network):
+            draw_apart(generator)
         biased = []
-        for layer in network._flatten_layers():
-            if isinstance(layer, keras.layers.BatchNormalization):
-                if _is_masked(layer):
-                    raise ValueError(
-                        f"Layer {layer.name!r} is a batch norm of masked inputs, whose "
-                        "statistics Keras does not take over all replicas. Normalize "
-                        "before the mask, or train on the JAX backend."
-                    )
-                if not layer.synchronized:
-                    layer.synchronized = True
-                    self._made_right.add(layer.name)
-                biased += [source.name for source in biased_sources(layer)]
-            for value in list(vars(layer).values()):
-                if isinstance(value, keras.random.SeedGenerator):
-                    draw_apart(value)
+        for norm in batch_norms(network):
+            if not norm.synchronized:
+                norm.synchronized = True
+                self._made_right.add(norm.name)
+            biased += [source.name for source in biased_sources(norm)]
         if biased and type(inner).__name__ in ADAPTIVE:
             warnings.warn(
                 f"Layer {biased[0]!r} has a bias in front of a batch norm. Its gradient is "
@@ -113,12 +108,11 @@ class Mirrored(Engine):
             )
 
     def release(self, network):
-        for layer in network._flatten_layers():
-            if layer.name in self._made_right:
-                layer.synchronized = False
-            for value in list(vars(layer).values()):
-                if isinstance(value, keras.random.SeedGenerator):
-                    vars(value).pop("next", None)
+        for norm in batch_norms(network):
+            if norm.name in self._made_right:
+                norm.synchronized = False
+        for generator in seed_generators(network):
+            vars(generator).pop("next", None)
         vars(innermost(network.optimizer)).pop("_clip_gradients", None)
         self._step = None, None, None
 
@@ -129,7 +123,7 @@ class Mirrored(Engine):
         network.reset_metrics()
         callback.on_epoch_begin(epoch)
         number = -1
-        for number, batch in enumerate(self._batches(**data)):
+        for number, batch in enumerate(spread_batches(self, **data)):
             callback.on_train_batch_begin(number)
             step = self._training_step(network, batch)
             logs = self.strategy.experimental_local_results(step(batch))[0]
@@ -164,35 +158,30 @@ class Mirrored(Engine):
 
             self.strategy.run(look)
 
-        for batch in _global_batches(x, y, sample_weight, batch_size, steps):
+        for batch in global_batches(x, y, sample_weight, batch_size, steps):
             self._build_metrics(network, batch)
-            rows = len(next(a for a in keras.tree.flatten(batch) if a is not None))
+            rows = len(arrays_of(batch)[0])
             whole = rows - rows % self.replicas
             if whole:
-                mine = keras.tree.map_structure(
-                    self.part, _rows(batch, slice(0, whole))
-                )
-                shared(self._spread(mine))
+                mine = map_arrays(self.part, rows_of(batch, slice(0, whole)))
+                shared(spread(self, mine))
             if whole < rows:
-                on_the_first(_rows(batch, slice(whole, rows)))
+                on_the_first(rows_of(batch, slice(whole, rows)))
         return _numbers(network.get_metrics_result())
 
     def predict(self, network, x, batch_size=None, steps=None, **_):
         # One device is enough to look, and takes batches of every size.
-        answer = tf.function(
-            lambda a: network(a, training=False), reduce_retracing=True
-        )
+        answer = _traced(lambda a: network(a, training=False))
         found = [
             answer(batch[0])
-            for batch in _global_batches(x, None, None, batch_size, steps)
+            for batch in global_batches(x, None, None, batch_size, steps)
         ]
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
 
     def _build_metrics(self, network, batch):
         """Make the metrics' variables here, and not inside a traced step."""
-        first = keras.tree.map_structure(
-            lambda a: self.strategy.experimental_local_results(a)[0], batch
-        )
+        local = self.strategy.experimental_local_results
+        first = map_arrays(lambda a: local(a)[0], batch)
         with self.scope():
             network._symbolic_build(data_batch=first)
 
@@ -226,52 +215,6 @@ class Mirrored(Engine):
 
         return step
 
-    # Feeding ------------------------------------------------------------------
-
-    def _batches(
-        self,
-        x,
-        y=None,
-        sample_weight=None,
-        batch_size=None,
-        steps_per_epoch=None,
-        shuffle=False,
-    ):
-        """This worker's part of each batch, spread over its devices."""
-        if batch_size is None:
-            for batch in x:
-                yield self._spread(batch)
-            return
-        size = batch_size // self.replicas
-        given = x, y, sample_weight
-        arrays = [a for a in keras.tree.flatten(given) if a is not None]
-        if len(arrays[0]) % size:  # one replica alone may have a smaller last batch
-            for start in range(0, len(arrays[0]), batch_size):
-                yield self._spread(_rows(given, slice(start, start + batch_size)))
-            return
-        parts = [np.reshape(a, (-1, size, *a.shape[1:])) for a in arrays]
-        dataset = tf.data.Dataset.from_tensor_slices(tuple(parts))
-        dataset = dataset.prefetch(tf.data.AUTOTUNE)
-        for batch in self.strategy.distribute_datasets_from_function(lambda _: dataset):
-            leaves = iter(batch)
-            yield keras.tree.map_structure(
-                lambda a, leaves=leaves: None if a is None else next(leaves),
-                given,
-                none_is_leaf=True,
-            )
-
-    def _spread(self, batch):
-        """Give each replica of this worker its rows of this worker's part."""
-        rows = len(next(a for a in keras.tree.flatten(batch) if a is not None))
-        size = rows // self._local
-        first = self.rank * self._local
-
-        def part(context):
-            at = (context.replica_id_in_sync_group - first) % self._local * size
-            return _rows(batch, slice(at, at + size))
-
-        return self.strategy.experimental_distribute_values_from_function(part)
-
     def gather(self, numbers):
         if self.workers == 1:
             return super().gather(numbers)
@@ -281,50 +224,7 @@ class Mirrored(Engine):
             return tf.distribute.get_replica_context().all_gather(numbers[None], 0)
 
         found = self.strategy.experimental_local_results(self.strategy.run(of_all))[0]
-        return found.numpy()[:: self._local]
-
-
-class MultiWorker(Mirrored):
-    """The devices of several machines, under ``MultiWorkerMirroredStrategy``.
-
-    Parameters
-    ----------
-    cluster : nestrade_lib.scaling.Cluster
-        Its ``tf_config`` has to be in the environment.
-    """
-
-    name = "multi-worker"
-
-    def __init__(self, cluster):
-        self.workers, self.rank = cluster.workers, cluster.rank
-        with _all_processors():
-            self._use(tf.distribute.MultiWorkerMirroredStrategy())
-
-
-@contextlib.contextmanager
-def _all_processors():
-    """TensorFlow takes all GPUs of a worker, but of its logical processors one."""
-    from tensorflow.python.distribute import collective_all_reduce_strategy as module
-
-    extended = module.CollectiveAllReduceExtended
-    find = extended._initialize_local_devices
-
-    def find_all(self, cluster_resolver, worker_device):
-        devices, kind = find(self, cluster_resolver, worker_device)
-        if kind == "CPU":
-            count = len(tf.config.get_logical_device_configuration(_processor()) or [0])
-            devices = tuple(f"{worker_device}/device:CPU:{n}" for n in range(count))
-        return devices, kind
-
-    extended._initialize_local_devices = find_all
-    try:
-        yield
-    finally:
-        extended._initialize_local_devices = find
-
-
-def _processor():
-    return tf.config.list_physical_devices("CPU")[0]
+        return found.numpy()[:: self.local_replicas]
 
 
 def _traced(function):
@@ -336,37 +236,6 @@ def _nothing(_=None):
     return tf.zeros(())
 
 
-def _global_batches(x, y, sample_weight, batch_size, steps):
-    """Batches of any data that Keras' ``evaluate`` takes, whole, as tuples."""
-    leaves = keras.tree.flatten(x)
-    if not all(hasattr(leaf, "shape") for leaf in leaves):
-        batches = (
-            (x[i] for i in range(len(x))) if hasattr(x, "__getitem__") else iter(x)
-        )
-        for number, batch in enumerate(batches):
-            if steps is not None and number == steps:
-                return
-            yield batch if isinstance(batch, tuple) else (batch,)
-        return
-    size = batch_size or 32
-    rows = len(leaves[0])
-    count = math.ceil(rows / size) if steps is None else steps
-    values = tuple(part for part in (x, y, sample_weight) if part is not None)
-    for number in range(count):
-        yield _rows(values, slice(number * size, min((number + 1) * size, rows)))
-
-
-def _rows(values, rows):
-    return keras.tree.map_structure(
-        lambda a: None if a is None else a[rows], values, none_is_leaf=True
-    )
-
-
 def _numbers(logs):
     values = {name: np.asarray(value) for name, value in logs.items()}
     return {name: float(v) if v.ndim == 0 else v for name, v in values.items()}
-
-
-def _is_masked(layer):
-    tensors = [t for node in layer._inbound_nodes for t in node.input_tensors]
-    return any(getattr(t, "_keras_mask", None) is not None for t in tensors)

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from nestrade_lib.optimizers import innermost
+
 ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad")
 
 
@@ -40,10 +42,16 @@ def refuse(network):
             'Use "sum_over_batch_size"',
         ),
         (
-            any(getattr(x, "_keras_mask", None) is not None for x in network.outputs),
+            _are_masked(network.outputs),
             "masked outputs",
             "each replica would divide by the length of its own sequences",
             "Pass sample_weight in place of the mask",
+        ),
+        (
+            any(_are_masked(inputs_of(norm)) for norm in batch_norms(network)),
+            "a batch norm of masked inputs",
+            "Keras does not take the statistics of what a mask leaves over all replicas",
+            "Normalize before the mask",
         ),
     ):
         if holds:
@@ -51,6 +59,28 @@ def refuse(network):
                 f"Network {network.name!r} has {what}, which tf.distribute does not train "
                 f"as one device would: {why}. {instead}, or train on the JAX backend."
             )
+
+
+def batch_norms(network):
+    """Its batch norms, those of nested networks too."""
+    norms = keras.layers.BatchNormalization
+    return [x for x in network._flatten_layers() if isinstance(x, norms)]
+
+
+def seed_generators(network):
+    """What its random layers draw from."""
+    values = (v for x in network._flatten_layers() for v in vars(x).values())
+    return [v for v in values if isinstance(v, keras.random.SeedGenerator)]
+
+
+def inputs_of(layer):
+    """The symbolic tensors that go into a layer, at all its calls."""
+    nodes = layer._inbound_nodes
+    return [t for node in nodes for t in keras.tree.flatten(node.input_tensors)]
+
+
+def _are_masked(tensors):
+    return any(getattr(t, "_keras_mask", None) is not None for t in tensors)
 
 
 def draw_apart(generator):
@@ -72,11 +102,10 @@ def draw_apart(generator):
 
 def biased_sources(norm):
     """Layers with a bias whose output goes straight into a batch norm."""
-    for node in norm._inbound_nodes:
-        for tensor in keras.tree.flatten(node.input_tensors):
-            source = tensor._keras_history.operation
-            if getattr(source, "use_bias", False) and _is_linear(source):
-                yield source
+    for tensor in inputs_of(norm):
+        source = tensor._keras_history.operation
+        if getattr(source, "use_bias", False) and _is_linear(source):
+            yield source
 
 
 def _is_linear(layer):
@@ -98,12 +127,6 @@ def clip_the_sum(optimizer, replicas):
         return [gradient / replicas for gradient in summed]
 
     optimizer._clip_gradients = clip_the_sum
-
-
-def innermost(optimizer):
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
-    return optimizer
 
 
 def clips(optimizer):

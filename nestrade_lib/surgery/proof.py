@@ -95,7 +95,9 @@ def verify(original, smaller, keep, probe=None, graph=None):
         if error > tolerance(original) and is_rounding(
             error, original, large, probe, gradients
         ):
-            attempts += [(False, part) for part in (probe, *_parts(probe))]
+            # One sample has no batch to take statistics of, and few terms to round.
+            singles = _parts(probe, size=1)
+            attempts += [(False, part) for part in (probe, *_parts(probe), *singles)]
         while error > tolerance(original) and attempts:
             gradients, error = compare_gradients(*attempts.pop(0))
         errors["gradients"] = error

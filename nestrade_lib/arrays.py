@@ -1,0 +1,41 @@
+"""Nested arrays, as Keras takes data: tuples, lists, dicts, with None where there is none."""
+
+import keras
+
+
+def map_arrays(function, values):
+    """Apply a function to each array, and leave None as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> map_arrays(len, ({"a": np.arange(2)}, None))
+    ({'a': 2}, None)
+    """
+    return keras.tree.map_structure(
+        lambda a: None if a is None else function(a), values, none_is_leaf=True
+    )
+
+
+def arrays_of(values):
+    """All arrays in them, in order (list).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [a.tolist() for a in arrays_of((np.arange(2), None, [np.ones(1)]))]
+    [[0, 1], [1.0]]
+    """
+    return [a for a in keras.tree.flatten(values) if a is not None]
+
+
+def rows_of(values, rows):
+    """The same rows of each array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows_of((np.arange(4), None), slice(1, 3))
+    (array([1, 2]), None)
+    """
+    return map_arrays(lambda a: a[rows], values)

@@ -1,0 +1,36 @@
+"""What a Keras optimizer is beneath those that wrap it."""
+
+import keras
+
+
+def innermost(optimizer):
+    """The optimizer that trains, inside any that wrap it.
+
+    Examples
+    --------
+    >>> adam = keras.optimizers.Adam()
+    >>> innermost(keras.optimizers.LossScaleOptimizer(adam)) is adam
+    True
+    """
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def own_rate(optimizer):
+    """Its learning rate (float), or None if a schedule gives it.
+
+    Examples
+    --------
+    >>> round(own_rate(keras.optimizers.Adam(0.01)), 3)
+    0.01
+    """
+    inner = innermost(optimizer)
+    if isinstance(inner.get_config()["learning_rate"], dict):
+        return None
+    return float(keras.ops.convert_to_numpy(inner.learning_rate))
+
+
+def averages_weights(optimizer):
+    """Whether it keeps averages that become the weights when training ends."""
+    return getattr(innermost(optimizer), "use_ema", False)
