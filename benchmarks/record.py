@@ -77,10 +77,16 @@ def environment():
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES if version(name)},
     }
+
+
+def cores():
+    """Those that this process may use: ``taskset`` or a container allow fewer."""
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count()
 
 
 def processor():
