@@ -20,7 +20,7 @@ from benchmarks.training import (
     train_smaller,
     warm_up,
 )
-from nestrade_lib import Budget, Schedule, count_costs, load_mnist
+from nestrade_lib import Budget, Distillation, Schedule, count_costs, load_mnist
 
 SEEDS = range(5, 10)  # 0 to 4 served to choose settings
 BUDGETS = (0.5, 0.25, 0.1, 0.067, 0.03)
@@ -32,6 +32,9 @@ SWIFT = Schedule(start=0.05, stop=0.1, cuts=5)
 LATE = Schedule(start=0.25, stop=0.45, cuts=10)
 # Few parameters take longer to find: more epochs dense, more and later cuts.
 PATIENT = Schedule(start=8 / 30, stop=12 / 30, cuts=12)
+
+# The dense phase of LATE and PATIENT is long enough to make a good teacher.
+TAUGHT = Distillation()
 
 
 def rows(epochs=None):
@@ -68,6 +71,11 @@ def rows(epochs=None):
             {"method": "nestrade", "macs": 0.067, "params": 0.01, "epochs": long,
              "schedule": vars(PATIENT), "growth": 1},
         ),
+        "small-and-light-taught": (
+            smaller(both, long, schedule=PATIENT, growth=1, distill=TAUGHT),
+            {"method": "nestrade", "macs": 0.067, "params": 0.01, "epochs": long,
+             "schedule": vars(PATIENT), "growth": 1, "distill": vars(TAUGHT)},
+        ),
         "tenth": (
             smaller(0.1, short),
             {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense"},
@@ -76,6 +84,11 @@ def rows(epochs=None):
             smaller(0.1, short, schedule=LATE),
             {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense",
              "schedule": vars(LATE)},
+        ),
+        "tenth-taught": (
+            smaller(0.1, short, schedule=LATE, distill=TAUGHT),
+            {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense",
+             "schedule": vars(LATE), "distill": vars(TAUGHT)},
         ),
     }  # fmt: skip
 

@@ -36,6 +36,7 @@ _HOME = {
     "Schedule": "schedule",
     "GroupLasso": "regularizers",
     "ChannelOptimizer": "regularizers",
+    "Distillation": "distillation",
     "Nestrade": "trainer",
     "register_macs": "uses",
     "variable_uses": "uses",

@@ -41,6 +41,7 @@ class Backup:
         self.stopped = False  # by a callback, before the last epoch
         trainer, network = run.trainer, run.trainer.network
         settings = [trainer.budget, trainer.schedule, trainer.growth, trainer.anneal]
+        settings.append(trainer.distill)
         importance = getattr(trainer.importance, "__qualname__", trainer.importance)
         described = [
             [(type(x).__name__, x.get_config()) for x in network._flatten_layers()],
@@ -62,6 +63,8 @@ class Backup:
             arrays["torch_generator"] = torch.get_rng_state().numpy()
         if run.chosen is not None:
             arrays["chosen"] = run.chosen
+        if trainer.teacher is not None:
+            arrays |= _values("teacher", trainer.teacher.network.variables)
         if run.safe is not None:
             kept, _, state = run.safe
             arrays["safe_kept"] = kept
@@ -106,6 +109,10 @@ class Backup:
         for name, number in told["counters"].items():
             setattr(run, name, number)
         run.chosen = arrays.get("chosen")
+        if "teacher_0" in arrays:
+            trainer._call_teacher()
+            variables = trainer.teacher.network.variables
+            trainer.teacher.load(arrays[f"teacher_{n}"] for n in range(len(variables)))
         self._take_structure(arrays["kept"], told["wrapped"])
         _assign(trainer.network.variables, arrays, "network")
         _assign(trainer.network.optimizer.variables, arrays, "optimizer")
@@ -141,6 +148,7 @@ class Backup:
             run.trainer._adopt(network)
         if wrapped:
             run.wrap(np.zeros(run.trainer._graph.count))
+        run.teach()
 
     def _rebuilt(self, kept):
         """The network with these of its first groups; weights are yet to come."""

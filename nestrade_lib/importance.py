@@ -37,7 +37,7 @@ def group_sums(slices, variables, gradients, count):
     >>> ops.convert_to_numpy(sums).tolist()
     [4.0, 6.0]
     """
-    total = ops.zeros((count,))
+    total = ops.zeros((count,), "float32")
     for index, axis, groups in slices:
         if gradients[index] is None:
             continue

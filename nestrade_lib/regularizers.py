@@ -185,7 +185,9 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         # The gradients of replicas are parts of one sum, of which the square is taken.
         change = group_sums(self._produced, variables, grads, self.graph.count + 1)
         change = sum_over_replicas(change) / self.inner_optimizer.scale_loss(1.0)
-        change = ops.where(ops.isfinite(change), change, 0.0)
+        change = ops.cast(
+            ops.where(ops.isfinite(change), change, 0.0), self.scores.dtype
+        )
         kept = self.memory * self.scores
         scores = kept + (1 - self.memory) * ops.square(change)
         assign_on_replicas([(self.scores, scores)])

@@ -62,6 +62,7 @@ class Run:
                 optimizer.build(trainer.network.trainable_variables)
         self._require_alike()
         self._wrap_if_needed(np.zeros(trainer._graph.count))
+        self.teach()
 
     def epoch(self, epoch, callbacks):
         """Train one of the user's epochs and give its logs."""
@@ -88,6 +89,8 @@ class Run:
     def close(self):
         """Leave a plain network behind: the user's optimizer, its own learning rate."""
         network = self.trainer.network
+        if self.trainer.teacher is not None:
+            self.trainer.teacher.leave(network)
         if self.optimizer is not None:
             self.unwrap()
             network.optimizer.finalize_variable_values(network.trainable_weights)
@@ -139,6 +142,8 @@ class Run:
             self.spent = time.perf_counter() - start
             if keep.all() and not last:
                 continue
+            trainer._call_teacher()
+            self.teach()
             self.chosen = keep
             shrink = min(trainer.schedule.shrink, 2 * self.interval // 3)
             shrink = max(1, min(shrink, self.steps - self.step))
@@ -198,7 +203,13 @@ class Run:
         self.trainer.network.stop_training = stop
         self.build_metrics(self.trainer.network)
         self._wrap_if_needed(scores)
+        self.teach()
         return True
+
+    def teach(self):
+        """Let the teacher's answers, if there is one, count in the network's loss."""
+        if self.trainer.teacher is not None:
+            self.trainer.teacher.teach(self.trainer.network)
 
     def build_metrics(self, network):
         """Make the metrics' variables, so that what was gathered can go on in them."""

@@ -26,6 +26,7 @@ from nestrade_lib.arrays import arrays_of, rows_of
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.cut import Cut
 from nestrade_lib.dependency import follow, trace
+from nestrade_lib.distillation import Distillation, Teacher
 from nestrade_lib.labels import check_labels
 from nestrade_lib.latency import Latency
 from nestrade_lib.loop import train
@@ -62,6 +63,11 @@ class Nestrade:
         rate is the root of it higher, as suits adaptive optimizers. ``"auto"`` looks
         whether that pays (:func:`nestrade_lib.rescale.measure_rescale`), and how much does; such a run
         depends on the machine's clock.
+    distill : float or Distillation, optional
+        Weight of a teacher in the loss, from the first cut on: a copy of the network as
+        it was then. For classifiers with one output. It costs the forward pass of the
+        dense network in each step, and a small network gains the more from it the
+        better the teacher is: let the dense phase, ``Schedule(start=)``, be long.
     engine : nestrade_lib.scaling.Engine, optional
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on
@@ -80,12 +86,15 @@ class Nestrade:
         Of the last ``fit``.
     rescale : nestrade_lib.rescale.Rescale or None
         What ``growth="auto"`` has measured.
+    teacher : nestrade_lib.distillation.Teacher or None
+        Since the first cut, with `distill`.
 
     Raises
     ------
     ValueError
         If the network is not built or compiled or has no channel to cut, a layer is
-        unknown, or the budget is below what minimal widths reach.
+        unknown, the budget is below what minimal widths reach, or there is nothing
+        to distil.
 
     Examples
     --------
@@ -102,6 +111,7 @@ class Nestrade:
         keep=(),
         anneal=True,
         growth=2,
+        distill=None,
         engine=None,
     ):
         self.budget = Budget.of(budget)
@@ -123,18 +133,22 @@ class Nestrade:
         self.keep = tuple(keep)
         self.anneal = anneal
         self.growth = growth
+        self.distill = Distillation.of(distill)
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         self.network = network
         self.cuts = []
         self.history = None
         self.rescale = None
+        self.teacher = None
         self._graph = trace(network, keep=self.keep)
         if not getattr(network, "compiled", False):
             raise ValueError(
                 f"Network {network.name!r} is not compiled. Call network.compile("
                 "optimizer, loss) first: Nestrade trains with the optimizer you chose."
             )
+        if self.distill is not None:
+            self.distill.loss(network)  # refused here, and not at the first cut
         self.dense_costs = count_costs(network)
         self.dense_widths = self.widths
         self._settled = False  # a search within points of accuracy has ended
@@ -269,7 +283,8 @@ class Nestrade:
             "steps": validation_steps,
         }
         check_labels(self.network, y)
-        if self.met and self._by_keras and backup_dir is None:
+        plainly = self.met and self._by_keras and self.teacher is None
+        if plainly and backup_dir is None:
             self.history = self.network.fit(
                 x, y, batch_size, epochs, verbose, callbacks, validation_split,
                 validation_data, shuffle, class_weight, sample_weight, initial_epoch,
@@ -354,6 +369,12 @@ class Nestrade:
         return choose(
             self._graph, self._costs, scores, limits, most, self.schedule.multiple
         )
+
+    def _call_teacher(self):
+        """Copy the network, before its first cut, to learn from it later."""
+        if self.distill is not None and self.teacher is None:
+            with self.engine.cut_scope():
+                self.teacher = Teacher(self.network, self._graph, self.distill)
 
     def _cut(self, keep, probe, epoch, seconds):
         start = time.perf_counter()

@@ -84,6 +84,7 @@ CASES = {
     "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),
     "taken back": lambda: (build(Budget(within=0.001)), (X, Y)),
     "own order": lambda: (build(0.4), (Shuffled(), None)),
+    "taught": lambda: (build(0.4, distill=0.5), (X, Y)),
 }
 
 
@@ -113,6 +114,7 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(tmp_path
     for other, options in (
         (build(0.5), {}),
         (build(0.4, growth=4), {}),
+        (build(0.4, distill=0.5), {}),
         (build(0.4), {"batch_size": 8}),
     ):
         with pytest.raises(ValueError, match="another run"):

@@ -56,9 +56,10 @@ def build(engine, stack=plain, optimizer="adam", **options):
     return network
 
 
-def train(engine, stack, optimizer, budget, **options):
+def train(engine, stack, optimizer, budget, distill=None, **options):
     network = build(engine, stack, optimizer)
-    trainer = Nestrade(network, budget, schedule=CUTS, growth=1, engine=engine)
+    how = {"schedule": CUTS, "growth": 1, "distill": distill}
+    trainer = Nestrade(network, budget, **how, engine=engine)
     x = X if stack is normed else FLAT
     settings = {
         "batch_size": BATCH,
@@ -110,6 +111,31 @@ def test_devices_train_the_network_that_one_does(name, budget, devices):
     assert difference(one[0], many[0]) < BOUNDS.get(name, 1e-6)
     logs = (np.array(list(result[1].values())) for result in (one, many))
     assert difference(*([log] for log in logs)) < 1e-4
+
+
+@pytest.fixture
+def precise():
+    """Rounding of the 53rd bit: what differs by more was computed otherwise."""
+    keras.config.set_floatx("float64")
+    yield
+    keras.config.set_floatx("float32")
+
+
+@only_tensorflow
+@pytest.mark.parametrize("name", ["normed sgd", "averaged"])
+def test_a_teacher_teaches_all_devices_alike(name, precise):
+    how = *CASES[name], 0.4, 0.7
+    one, many = (train(engine, *how) for engine in (start("single"), start(devices=2)))
+    assert one[2] == many[2] and sum(one[2]) < 16
+    assert difference(one[0], many[0]) < 1e-12
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX is given float64 by another switch")
+def test_a_teacher_teaches_all_devices_alike_on_jax():
+    how = *CASES["sgd"], 0.4, 0.7
+    one, many = (train(engine, *how) for engine in (start("single"), start(devices=2)))
+    assert one[2] == many[2] and sum(one[2]) < 16
+    assert difference(one[0], many[0]) < 1e-6
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 32, 37])

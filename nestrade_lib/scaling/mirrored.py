@@ -61,7 +61,7 @@ class Mirrored(Engine):
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // self.workers
-        self._step = None, None, None  # network, optimizer, their traced step
+        self._step = None, None  # what is traced, and the traced step
         self._made_right = set()  # names of batch norms
 
     def scope(self):
@@ -87,7 +87,7 @@ class Mirrored(Engine):
             )
         refuse(network)
         inner = innermost(optimizer)
-        self._step = None, None, None
+        self._step = None, None
         if clips(inner):
             clip_the_sum(inner, self.replicas)
         for generator in seed_generators(network):
@@ -114,7 +114,7 @@ class Mirrored(Engine):
         for generator in seed_generators(network):
             vars(generator).pop("next", None)
         vars(innermost(network.optimizer)).pop("_clip_gradients", None)
-        self._step = None, None, None
+        self._step = None, None
 
     # Training -----------------------------------------------------------------
 
@@ -186,11 +186,12 @@ class Mirrored(Engine):
             network._symbolic_build(data_batch=first)
 
     def _training_step(self, network, batch):
-        known, optimizer, step = self._step
-        if known is not network or optimizer is not network.optimizer:
+        known, step = self._step
+        parts = network, network.optimizer, network.compute_loss
+        if parts != known:
             self._build_metrics(network, batch)
             step = self._trained(network)
-            self._step = network, network.optimizer, step
+            self._step = parts, step
         return step
 
     def _trained(self, network):

@@ -9,10 +9,11 @@ from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
 
 
-def cut(network, keep, graph=None):
+def cut(network, keep, graph=None, compiled=True):
     """The smaller network, not yet verified: see :func:`nestrade_lib.restructure`.
 
-    Parameters and errors are those of ``restructure``, without the proof.
+    Parameters and errors are those of ``restructure``, without the proof. Not
+    `compiled`, it only answers.
 
     Examples
     --------
@@ -53,7 +54,8 @@ def cut(network, keep, graph=None):
         for old, variable in pairs:
             variable.assign(new[old.path])
         finish_adapted(smaller)
-        compile_like(network, smaller, pairs, slices)
+        if compiled:
+            compile_like(network, smaller, pairs, slices)
     return smaller
 
 

@@ -1,0 +1,235 @@
+"""What the network knew before its first cut, taught to what is left of it.
+
+A label names the right class. The answers of a trained network also tell how near each
+of the others came, and a small network learns from that what labels alone do not show
+(Hinton et al. 2015). Here the teacher is the network itself: a copy from just before
+the first cut. Nothing else has to be trained, and no data are needed beside its own.
+
+>>> taught = Distillation(weight=0.5)
+>>> taught.weight, taught.temperature
+(0.5, 3.0)
+"""
+
+import functools
+import numbers
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import ops
+
+from nestrade_lib.surgery import cut
+
+_SOFTMAX = {
+    "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
+    "categorical_crossentropy": keras.losses.CategoricalCrossentropy,
+}
+_SIGMOID = {"binary_crossentropy": keras.losses.BinaryCrossentropy}
+_SMALLEST = 1e-7  # of a probability, as in Keras
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """How much the teacher counts, and how soft its answers are.
+
+    The defaults were chosen on MNIST's validation split; ``benchmarks/README.md``
+    keeps the experiments.
+
+    Attributes
+    ----------
+    weight : float
+        Of the teacher in the loss, in (0, 1]. The compiled loss, penalties included,
+        has the rest.
+    temperature : float
+        At least 1. Logits of teacher and student are divided by it, so that the less
+        likely classes can be told apart.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range.
+
+    References
+    ----------
+    Hinton, Vinyals, Dean (2015), "Distilling the knowledge in a neural network".
+
+    Examples
+    --------
+    >>> Distillation(weight=0.9, temperature=4)
+    Distillation(weight=0.9, temperature=4)
+    """
+
+    weight: float = 0.7
+    temperature: float = 3.0
+
+    def __post_init__(self):
+        for name, is_right, expected in (
+            ("weight", lambda x: 0 < x <= 1, "a share in (0, 1]"),
+            ("temperature", lambda x: 1 <= x < np.inf, "a number of at least 1"),
+        ):
+            given = getattr(self, name)
+            is_number = isinstance(given, numbers.Real) and not isinstance(given, bool)
+            if not (is_number and is_right(given)):
+                raise ValueError(
+                    f"Distillation: expected {name} to be {expected}, got {given!r}."
+                )
+
+    @classmethod
+    def of(cls, distill):
+        """Take a number for the weight, None or 0 for none, and a Distillation as it is.
+
+        Examples
+        --------
+        >>> Distillation.of(0.5)
+        Distillation(weight=0.5, temperature=3.0)
+        """
+        if distill is None or isinstance(distill, cls):
+            return distill
+        is_zero = distill == 0 and not isinstance(distill, bool)
+        return None if is_zero else cls(weight=distill)
+
+    def loss(self, network):
+        """Give the loss between the teacher's outputs and the student's.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Compiled with a cross-entropy; one output.
+
+        Returns
+        -------
+        callable
+            ``(taught, predicted, sample_weight) -> loss``, on outputs of any shape that
+            the network's own loss takes. It is the cross-entropy at the temperature T,
+            times T², so that its gradients stay of the size that they have at T = 1.
+
+        Raises
+        ------
+        ValueError
+            If the network has another loss, or several outputs.
+
+        Examples
+        --------
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+        >>> network.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+        >>> zeros = np.zeros((1, 3), "float32")  # no opinion: log 3, times 3²
+        >>> round(float(Distillation().loss(network)(zeros, zeros)), 4)
+        9.8875
+        """
+        own = network.loss
+        if isinstance(own, (list, tuple, dict)) and len(own) == 1:
+            own = next(iter(own.values() if isinstance(own, dict) else own))
+        softmax, sigmoid = _is_one(own, _SOFTMAX), _is_one(own, _SIGMOID)
+        if len(network.outputs) != 1 or not (softmax or sigmoid):
+            raise ValueError(
+                f"distill: expected a network with one output and a cross-entropy, got "
+                f"{len(network.outputs)} with the loss {own!r}. A teacher softens classes: "
+                "leave distill away for other tasks."
+            )
+        given = getattr(own, "get_config", dict)()
+        from_logits, axis = given.get("from_logits", False), given.get("axis", -1)
+        if softmax:
+            soften = functools.partial(ops.softmax, axis=axis)
+            compare = keras.losses.CategoricalCrossentropy(from_logits=True, axis=axis)
+        else:
+            soften = ops.sigmoid
+            compare = keras.losses.BinaryCrossentropy(from_logits=True, axis=axis)
+
+        def logits(outputs):
+            outputs = ops.cast(
+                outputs, keras.backend.result_type(outputs.dtype, "float32")
+            )
+            if from_logits:
+                return outputs
+            outputs = ops.clip(outputs, _SMALLEST, 1 - _SMALLEST)
+            odds = ops.log(outputs)
+            return odds if softmax else odds - ops.log(1 - outputs)
+
+        def difference(taught, predicted, sample_weight=None):
+            soft = soften(logits(taught) / self.temperature)
+            compared = logits(predicted) / self.temperature
+            return self.temperature**2 * compare(soft, compared, sample_weight)
+
+        return difference
+
+
+class Teacher:
+    """A copy of a network, whose answers count in the loss of those it is given to.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Compiled with a cross-entropy; one output.
+    graph : nestrade_lib.ChannelGraph
+        Of `network`.
+    distillation : Distillation
+
+    Raises
+    ------
+    ValueError
+        As of :meth:`Distillation.loss`.
+
+    Examples
+    --------
+    >>> from nestrade_lib import create_loss, create_model, trace
+    >>> network = create_model((8, 8, 1), 3)
+    >>> network.compile("adam", create_loss())
+    >>> teacher = Teacher(network, trace(network), Distillation())
+    >>> teacher.teach(network)
+    >>> teacher.leave(network)
+    """
+
+    def __init__(self, network, graph, distillation):
+        self.distillation = distillation
+        self.difference = distillation.loss(network)
+        everything = np.ones(graph.count, bool)
+        self.network = cut(network, everything, graph, compiled=False)
+        self._arrays = None
+
+    def load(self, arrays):
+        """Take other weights, one array a variable."""
+        for variable, array in zip(self.network.variables, arrays, strict=True):
+            variable.assign(array)
+        self._arrays = None
+
+    def teach(self, network):
+        """Let the answers count in this network's loss, while it trains."""
+        self.leave(network)
+        own, weight = network.compute_loss, self.distillation.weight
+
+        def compute_loss(
+            x=None, y=None, y_pred=None, sample_weight=None, training=True
+        ):
+            loss = own(x, y, y_pred, sample_weight, training)
+            if not training:
+                return loss
+            taught = ops.stop_gradient(self.answer(x))
+            difference = self.difference(taught, y_pred, sample_weight)
+            return (1 - weight) * loss + weight * ops.cast(difference, loss.dtype)
+
+        network.compute_loss = compute_loss
+        network.train_function = None  # it holds the loss that it was made with
+
+    def leave(self, network):
+        """Give the network back the loss that the user chose."""
+        if vars(network).pop("compute_loss", None) is not None:
+            network.train_function = None
+
+    def answer(self, x):
+        """The teacher's outputs, in inference mode."""
+        if keras.backend.backend() != "jax":
+            return self.network(x, training=False)
+        # A step may not close over arrays that are on the devices of several processes.
+        if self._arrays is None:
+            parts = (
+                self.network.trainable_variables,
+                self.network.non_trainable_variables,
+            )
+            self._arrays = [[ops.convert_to_numpy(v) for v in part] for part in parts]
+        return self.network.stateless_call(*self._arrays, x, training=False)[0]
+
+
+def _is_one(loss, known):
+    """Whether a loss is one of these, by name or by class."""
+    named = loss if isinstance(loss, str) else getattr(loss, "__name__", None)
+    return named in known or isinstance(loss, tuple(known.values()))

@@ -1,0 +1,175 @@
+"""The teacher is the network before its first cut, and counts as much as it is told to."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+from keras import losses
+
+from nestrade_lib import Distillation, Nestrade, Schedule, trace
+from nestrade_lib.distillation import Teacher
+
+pytestmark = pytest.mark.any_backend
+
+RNG = np.random.default_rng(0)
+Y = RNG.integers(0, 3, 192)
+X = (RNG.normal(size=(192, 8)) + Y[:, None]).astype("float32")
+CUTS = Schedule(start=0.3, stop=0.6, cuts=2, shrink=4)
+
+
+def classifier(loss, last="linear", outputs=3, shape=(8,), optimizer="adam"):
+    keras.utils.set_random_seed(1)
+    stack = [kl.Dense(24, activation="relu"), kl.Dropout(0.2), kl.Dense(outputs)]
+    network = keras.Sequential([keras.Input(shape), *stack, kl.Activation(last)])
+    network.compile(optimizer, loss, metrics=["accuracy"])
+    return network
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def cross_entropy(p, q):
+    return -(p * np.log(q)).sum(-1)
+
+
+def binary_cross_entropy(p, q):
+    return -(p * np.log(q) + (1 - p) * np.log(1 - q)).mean(-1)
+
+
+CASES = {
+    "sparse logits": (losses.SparseCategoricalCrossentropy(from_logits=True), "linear"),
+    "sparse by name": ("sparse_categorical_crossentropy", "softmax"),
+    "one-hot logits": (losses.CategoricalCrossentropy(from_logits=True), "linear"),
+    "in a list": ([losses.CategoricalCrossentropy()], "softmax"),
+    "binary logits": (losses.BinaryCrossentropy(from_logits=True), "linear"),
+    "binary by name": ("binary_crossentropy", "sigmoid"),
+    "sequences": (losses.SparseCategoricalCrossentropy(), "softmax"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("temperature", [1.0, 3.5])
+def test_the_loss_is_the_formula_of_the_paper(name, temperature):
+    loss, last = CASES[name]
+    network = classifier(loss, last, shape=(5, 8) if name == "sequences" else (8,))
+    taught, student = RNG.normal(size=(2, 6, *network.output_shape[1:]))
+    rows = RNG.random(6)
+    is_binary = "binary" in name
+    soften = sigmoid if is_binary else softmax
+    compare = binary_cross_entropy if is_binary else cross_entropy
+    expected = compare(soften(taught / temperature), soften(student / temperature))
+    expected = temperature**2 * (expected.reshape(6, -1).mean(1) * rows).mean()
+    final = (lambda x: x) if last == "linear" else soften
+    difference = Distillation(0.7, temperature).loss(network)
+    shaped = rows[:, None] * np.ones(expected.shape + network.output_shape[1:-1])
+    weights = shaped if name == "sequences" else rows
+    given = (final(taught).astype("float32"), final(student).astype("float32"))
+    found = difference(*given, weights.astype("float32"))
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_taught_network_has_a_mix_of_the_two_losses_and_only_while_it_trains():
+    network = classifier(CASES["sparse logits"][0])
+    teacher = Teacher(network, trace(network), Distillation(0.6, 2.0))
+    network.set_weights([w + 0.3 for w in network.get_weights()])
+    own = float(network.compute_loss(X, Y, network(X)))
+    taught = teacher.difference(teacher.network(X), network(X))
+    teacher.teach(network)
+    mixed = float(network.compute_loss(X, Y, network(X)))
+    assert mixed == pytest.approx(0.4 * own + 0.6 * float(taught), rel=1e-5)
+    assert float(network.compute_loss(X, Y, network(X), training=False)) == own
+    assert network.evaluate(X, Y, verbose=0)[0] == pytest.approx(own, rel=1e-5)
+    teacher.leave(network)
+    assert float(network.compute_loss(X, Y, network(X))) == own
+
+
+class Remember(keras.callbacks.Callback):
+    """The network's answers as each epoch begins."""
+
+    def __init__(self, trainer):
+        super().__init__()
+        self.trainer, self.answers, self.had_teacher = trainer, [], []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.answers.append(self.trainer.network.predict(X, verbose=0))
+        self.had_teacher.append(self.trainer.teacher is not None)
+
+
+def taught(labels, budget=0.4, **options):
+    network = classifier(CASES["sparse logits"][0])
+    trainer = Nestrade(network, budget, schedule=CUTS, **options)
+    watch = Remember(trainer)
+    trainer.fit(X, labels, batch_size=32, epochs=10, verbose=0, callbacks=[watch])
+    return trainer, watch
+
+
+def test_the_teacher_is_the_network_from_before_its_first_cut():
+    trainer, watch = taught(Y, distill=0.7)
+    assert trainer.met
+    assert watch.had_teacher == [False] * 4 + [True] * 6
+    # The choice falls as the fourth epoch begins.
+    answers = trainer.teacher.network.predict(X, verbose=0)
+    np.testing.assert_allclose(answers, watch.answers[3], atol=1e-6)
+    assert "compute_loss" not in vars(trainer.network)
+
+
+def test_a_weight_of_one_leaves_nothing_to_the_labels_and_none_all():
+    """Labels that change after the first choice: only what they teach may differ."""
+
+    class Changing(keras.utils.PyDataset):
+        def __init__(self, late):
+            super().__init__()
+            self.epoch, self.late = 0, late
+
+        def __len__(self):
+            return 6
+
+        def __getitem__(self, index):
+            rows = slice(32 * index, 32 * index + 32)
+            return X[rows], (self.late if self.epoch >= 3 else Y)[rows]
+
+        def on_epoch_end(self):
+            self.epoch += 1
+
+    for distill, alike in ((1, True), (0.9, False), (0, False)):
+        weights = []
+        for late in (Y, (Y + 1) % 3):
+            network = classifier(CASES["sparse logits"][0])
+            trainer = Nestrade(network, 0.4, schedule=CUTS, distill=distill)
+            trainer.fit(Changing(late), epochs=10, verbose=0)
+            weights.append(trainer.network.get_weights())
+        same = all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
+        assert same == alike
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda: classifier("mse"), "cross-entropy.*'mse'"),
+        (lambda: classifier(lambda y, p: 0.0 * p), "cross-entropy"),
+        (lambda: two_outputs(), "one output"),
+    ],
+)
+def test_what_has_no_classes_to_soften_is_refused_before_training(make, expected):
+    with pytest.raises(ValueError, match=f"distill: .*{expected}"):
+        Nestrade(make(), 0.4, distill=0.7)
+
+
+def two_outputs():
+    x = keras.Input((8,))
+    h = kl.Dense(12)(x)
+    network = keras.Model(x, [kl.Dense(3, name="a")(h), kl.Dense(3, name="b")(h)])
+    network.compile("adam", ["categorical_crossentropy"] * 2)
+    return network
+
+
+@pytest.mark.parametrize("distill", [-0.1, 1.1, float("nan"), True, "soft"])
+def test_a_weight_that_is_no_share_is_refused(distill):
+    with pytest.raises(ValueError, match="weight to be a share"):
+        Nestrade(classifier("sparse_categorical_crossentropy"), 0.4, distill=distill)
