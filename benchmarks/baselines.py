@@ -8,19 +8,18 @@ import keras
 import numpy as np
 
 from benchmarks.training import RATE, compiled, cosine, lenet5, train_plainly
-from nestrade_lib import GroupLasso, count_costs, restructure, trace
-from nestrade_lib.costs import ChannelCosts
+from nestrade_lib import GroupLasso, restructure, trace
 from nestrade_lib.importance import magnitude
-from nestrade_lib.schedule import choose
 
+LAYERS = ("conv1", "conv2", "dense1")
 DENSE = (20, 50, 500)
 
 
-def thinner_widths(budget):
-    """The widest LeNet-5 of the dense one's proportions within a share of its MACs."""
-    limit = budget * count_costs(lenet5()).macs
+def thinner_widths(budget, proportions=DENSE):
+    """The widest LeNet-5 of these proportions within a share of the dense one's MACs."""
+    limit = budget * count_costs_of(DENSE)
     for share in np.linspace(1, 0, 500, endpoint=False):
-        widths = [max(1, round(share * width)) for width in DENSE]
+        widths = [max(1, round(share * width)) for width in proportions]
         if count_costs_of(widths) <= limit:
             return widths
     raise ValueError(f"No LeNet-5 has {budget} of the MACs.")
@@ -50,13 +49,19 @@ def magnitude_fine_tune(data, epochs, budget):
     """
     network = train_plainly(lenet5(), data, epochs // 2)
     graph = trace(network)
-    scores = magnitude(network, graph)
-    keep = np.zeros(graph.count, bool)
-    for layer, width in zip(("conv1", "conv2", "dense1"), thinner_widths(budget)):
-        groups = np.flatnonzero(graph.layers == layer)
-        keep[groups[np.argsort(-scores[groups])[:width]]] = True
+    keep = largest(network, graph, thinner_widths(budget))
     smaller = restructure(network, keep, graph)
     return train_plainly(smaller, data, epochs - epochs // 2, RATE / 2)
+
+
+def largest(network, graph, widths):
+    """The channels of each layer with the largest weights, as many as `widths` says."""
+    scores = magnitude(network, graph)
+    keep = np.zeros(graph.count, bool)
+    for layer, width in zip(LAYERS, widths, strict=True):
+        groups = np.flatnonzero(graph.layers == layer)
+        keep[groups[np.argsort(-scores[groups])[:width]]] = True
+    return keep
 
 
 def group_lasso(data, epochs, budget, ratio=0.25, threshold=1e-2):
@@ -67,13 +72,13 @@ def group_lasso(data, epochs, budget, ratio=0.25, threshold=1e-2):
     start; after each epoch, channels whose weights are all below a threshold are cut
     and training goes on. Different here: Adam in place of SGD; hence a threshold of
     1e-2 in place of 1e-4, which Adam's steps of 2e-3 never stay below; only output
-    channels are groups. It has no budget: after three fifths of the epochs the channels
-    of least norm are cut until the budget is met, and the rest trains without penalty.
+    channels are groups. It has no budget: after three fifths of the epochs each layer
+    loses the same share of the channels that it has left, those of least norm, until
+    the budget is met, and the rest trains without penalty.
     """
     network = compiled(lenet5(), cosine(data, epochs))
     strength = penalty_strength(network, data, ratio)
     forced = max(1, 3 * epochs // 5)
-    dense = count_costs(network).macs
     for epoch in range(epochs):
         if epoch < forced:
             penalize(network, strength)
@@ -89,16 +94,15 @@ def group_lasso(data, epochs, budget, ratio=0.25, threshold=1e-2):
         graph = trace(network)
         keep = not_small(network, graph, threshold)
         if epoch == forced - 1:
-            costs = ChannelCosts(network, graph)
-            scores = np.where(keep, magnitude(network, graph), 0)
-            keep = choose(graph, costs, scores, {"macs": budget * dense})
+            left = [keep[graph.layers == layer].sum() for layer in LAYERS]
+            keep = largest(network, graph, thinner_widths(budget, left))
         if not keep.all():
             network = restructure(network, keep, graph)
     return network
 
 
 def hidden(network):
-    return [network.get_layer(name) for name in ("conv1", "conv2", "dense1")]
+    return [network.get_layer(name) for name in LAYERS]
 
 
 def norms(kernel):
