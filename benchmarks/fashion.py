@@ -24,7 +24,7 @@ from nestrade_lib import (
 # A budget of MACs alone thins the insides of the blocks and leaves the wide stream
 # between them, where the time goes: batch norms, additions, activations.
 BUDGET = Budget(macs=0.25, activation_bytes=0.5)
-SCHEDULE = Schedule(cuts=5, multiple=8)
+SCHEDULE = Schedule(start=0.1, stop=0.25, cuts=5, multiple=8)
 
 
 def network():
@@ -32,17 +32,22 @@ def network():
 
 
 def configurations(epochs):
-    dense, small = f"dense-{epochs}", f"nestrade-{epochs}"
+    dense, small, by_macs = (f"{x}-{epochs}" for x in ("dense", "nestrade", "by-macs"))
     trains = {
         dense: lambda data, seed: train_plainly(network(), data, epochs),
         small: lambda data, seed: train_smaller(
-            network(), data, epochs, BUDGET, SCHEDULE
+            network(), data, epochs, BUDGET, SCHEDULE, growth=1
+        ),
+        by_macs: lambda data, seed: train_smaller(
+            network(), data, epochs, BUDGET.shares["macs"]
         ),
     }
     told = {
         dense: {"method": "dense", "epochs": epochs},
         small: {"method": "nestrade", **BUDGET.shares, "epochs": epochs, "pair": dense,
-                "schedule": vars(SCHEDULE)},
+                "schedule": vars(SCHEDULE), "growth": 1},
+        by_macs: {"method": "nestrade", "macs": BUDGET.shares["macs"],
+                  "epochs": epochs, "pair": dense},
     }  # fmt: skip
     return trains, told
 
@@ -52,6 +57,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("names", nargs="*", help="configurations; all by default")
     options = parser.parse_args()
     if options.quick:
         # Nothing is downloaded for a look: the digits have the same shapes.
@@ -61,7 +67,10 @@ def main():
     trains, told = configurations(options.epochs)
     runs = Runs("fashion", trains, told, count_costs(network()), data, options.quick)
     warm_up(network(), data)
-    runs.go(options.seeds, list(trains))
+    unknown = set(options.names) - set(trains)
+    if unknown:
+        parser.error(f"unknown: {', '.join(unknown)}. Known: {', '.join(trains)}")
+    runs.go(options.seeds, options.names or list(trains))
     runs.summarize()
 
 

@@ -33,7 +33,7 @@ LATE = Schedule(start=0.25, stop=0.45, cuts=10)
 # Few parameters take longer to find: more epochs dense, more and later cuts.
 PATIENT = Schedule(start=8 / 30, stop=12 / 30, cuts=12)
 
-# The dense phase of LATE and PATIENT is long enough to make a good teacher.
+# The dense phase of PATIENT is long enough to make a good teacher.
 TAUGHT = Distillation()
 
 
@@ -84,11 +84,6 @@ def rows(epochs=None):
             smaller(0.1, short, schedule=LATE),
             {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense",
              "schedule": vars(LATE)},
-        ),
-        "tenth-taught": (
-            smaller(0.1, short, schedule=LATE, distill=TAUGHT),
-            {"method": "nestrade", "macs": 0.1, "epochs": short, "pair": "dense",
-             "schedule": vars(LATE), "distill": vars(TAUGHT)},
         ),
     }  # fmt: skip
 

@@ -224,3 +224,77 @@ def plot_run(trainer):
         right.legend()
         figure.tight_layout()
     return figure
+
+
+def plot_curve(errors, shares, dense):
+    """Draw the errors of several methods over what is left of the work.
+
+    Parameters
+    ----------
+    errors : dict of str to (sequence of float, sequence of float)
+        Of each method the mean errors and their standard deviations, in percent.
+    shares : sequence of float
+        What is left at each point, in percent.
+    dense : float
+        Error of the dense network, in percent.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = plot_curve({"one": ([1.0, 2.0], [0.1, 0.2])}, [50, 10], dense=0.7)
+    >>> plt.close(figure)
+    """
+    places = np.arange(len(shares))
+    with style():
+        figure, axis = plt.subplots(figsize=(6, 3.2))
+        axis.axhline(dense, color=INK, ls=":", lw=1)
+        axis.annotate("dense", (places[-1], dense), (0, -12), textcoords="offset points",
+                      ha="right")  # fmt: skip
+        spread = np.linspace(-0.12, 0.12, len(errors))
+        marks = zip(errors.items(), spread, "os^DvP", strict=False)
+        for (name, (means, deviations)), shift, mark in marks:
+            axis.errorbar(places + shift, means, deviations, marker=mark, ms=4, lw=1.2,
+                          capsize=2, label=name)  # fmt: skip
+        axis.set(yscale="log", xlabel="% of the MACs left", ylabel="% test error")
+        axis.set_xticks(places, [f"{share:g}" for share in shares])
+        ticks = [0.5, 0.7, 1, 1.5, 2, 3, 5]
+        axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+        axis.legend()
+        figure.tight_layout()
+    return figure
+
+
+def plot_answers(picture, answers):
+    """Draw a digit, and what a network answers at several temperatures.
+
+    Parameters
+    ----------
+    picture : ndarray, shape (height, width, 1)
+    answers : dict of str to ndarray of shape (classes,)
+        Probabilities, under what they are called.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> figure = plot_answers(np.zeros((28, 28, 1)), {"T = 1": np.full(10, 0.1)})
+    >>> plt.close(figure)
+    """
+    with style():
+        figure, axes = plt.subplots(
+            1, 1 + len(answers), figsize=(2 + 2.2 * len(answers), 1.9)
+        )
+        axes[0].imshow(picture.squeeze(), cmap="gray_r")
+        axes[0].axis("off")
+        for axis, (name, shares) in zip(axes[1:], answers.items(), strict=True):
+            axis.bar(range(len(shares)), 100 * shares, color=BLUE)
+            axis.set(title=name, xlabel="class", ylabel="%", ylim=(0, 100))
+            axis.set_xticks(range(len(shares)))
+        figure.tight_layout()
+    return figure
