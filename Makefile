@@ -52,13 +52,13 @@ browser: .venv/stamp ## Test the built pages in Chromium
 test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
 	@rm -rf build
 	@.venv-colab/bin/python $(PIP) install --no-deps --no-build-isolation --force-reinstall .
-	@.venv-colab/bin/python -m pytest -o addopts= -n 2 --dist loadfile --nbval-lax --nbval-current-env \
+	@.venv-colab/bin/python -m pytest -o addopts= -n 2 --durations=10 --dist loadfile --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=300 chapters appendix
 
 test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyTorch
 	@for backend in jax torch; do echo "KERAS_BACKEND=$$backend"; \
 	    KERAS_BACKEND=$$backend .venv-backends/bin/python -m pytest -o addopts= \
-	        -n 2 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
+	        -n 2 --durations=10 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
 	done
 
 address: ## Write the repository's address everywhere: make address URL=https://…

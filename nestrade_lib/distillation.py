@@ -167,7 +167,7 @@ class Teacher:
     Raises
     ------
     ValueError
-        As of :meth:`Distillation.loss`.
+        As of :meth:`nestrade_lib.Distillation.loss`.
 
     Examples
     --------

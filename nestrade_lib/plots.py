@@ -226,12 +226,12 @@ def plot_run(trainer):
     return figure
 
 
-def plot_curve(errors, shares, dense):
+def plot_curve(errors, deviations, shares, dense):
     """Draw the errors of several methods over what is left of the work.
 
     Parameters
     ----------
-    errors : dict of str to (sequence of float, sequence of float)
+    errors, deviations : dict of str to sequence of float
         Of each method the mean errors and their standard deviations, in percent.
     shares : sequence of float
         What is left at each point, in percent.
@@ -244,7 +244,7 @@ def plot_curve(errors, shares, dense):
 
     Examples
     --------
-    >>> figure = plot_curve({"one": ([1.0, 2.0], [0.1, 0.2])}, [50, 10], dense=0.7)
+    >>> figure = plot_curve({"a": [1.0, 2.0]}, {"a": [0.1, 0.2]}, [50, 10], dense=0.7)
     >>> plt.close(figure)
     """
     places = np.arange(len(shares))
@@ -254,10 +254,9 @@ def plot_curve(errors, shares, dense):
         axis.annotate("dense", (places[-1], dense), (0, -12), textcoords="offset points",
                       ha="right")  # fmt: skip
         spread = np.linspace(-0.12, 0.12, len(errors))
-        marks = zip(errors.items(), spread, "os^DvP", strict=False)
-        for (name, (means, deviations)), shift, mark in marks:
-            axis.errorbar(places + shift, means, deviations, marker=mark, ms=4, lw=1.2,
-                          capsize=2, label=name)  # fmt: skip
+        for name, shift, mark in zip(errors, spread, "os^DvP", strict=False):
+            axis.errorbar(places + shift, errors[name], deviations[name], label=name,
+                          marker=mark, ms=4, lw=1.2, capsize=2)  # fmt: skip
         axis.set(yscale="log", xlabel="% of the MACs left", ylabel="% test error")
         axis.set_xticks(places, [f"{share:g}" for share in shares])
         ticks = [0.5, 0.7, 1, 1.5, 2, 3, 5]
