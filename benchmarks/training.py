@@ -154,6 +154,11 @@ class Runs:
         record.content["configuration"] = self.descriptions[configuration]
         return record
 
+    def stored(self, configuration):
+        """The record of a configuration as it is, measured here or elsewhere."""
+        path = self.folder / self.name / f"{configuration}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
     def go(self, seeds, names):
         todo = [
             (seed, name)
@@ -176,10 +181,9 @@ class Runs:
     def summarize(self):
         """One table of all records: means over seeds, times as shares of dense."""
         table = {}
-        rows = {name: self.record(name).content for name in self.trains}
+        rows = {name: self.stored(name) for name in self.trains}
+        rows = {name: content for name, content in rows.items() if content}
         for name, content in rows.items():
-            if not content["seeds"]:
-                continue
             summary = content["summary"]
             row = {
                 "configuration": content["configuration"],

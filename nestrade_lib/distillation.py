@@ -100,8 +100,9 @@ class Distillation:
         -------
         callable
             ``(taught, predicted, sample_weight) -> loss``, on outputs of any shape that
-            the network's own loss takes. It is the cross-entropy at the temperature T,
-            times T², so that its gradients stay of the size that they have at T = 1.
+            the network's own loss takes: the Kullback-Leibler divergence of the answers
+            at the temperature T, times T², so that its gradients stay of the size that
+            they have at T = 1. It is zero where the student answers as the teacher does.
 
         Raises
         ------
@@ -112,9 +113,13 @@ class Distillation:
         --------
         >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
         >>> network.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
-        >>> zeros = np.zeros((1, 3), "float32")  # no opinion: log 3, times 3²
-        >>> round(float(Distillation().loss(network)(zeros, zeros)), 4)
-        9.8875
+        >>> sure = np.log([[0.5, 0.25, 0.25]])
+        >>> unsure = np.zeros((1, 3))
+        >>> loss = Distillation(temperature=1).loss(network)
+        >>> round(float(loss(sure, unsure)), 4)  # log 3 - 1.5 log 2
+        0.0589
+        >>> float(loss(sure, sure))
+        0.0
         """
         own = network.loss
         if isinstance(own, (list, tuple, dict)) and len(own) == 1:
@@ -146,9 +151,11 @@ class Distillation:
             return odds if softmax else odds - ops.log(1 - outputs)
 
         def difference(taught, predicted, sample_weight=None):
-            soft = soften(logits(taught) / self.temperature)
-            compared = logits(predicted) / self.temperature
-            return self.temperature**2 * compare(soft, compared, sample_weight)
+            own, learned = (logits(x) / self.temperature for x in (taught, predicted))
+            soft = soften(own)
+            entropy = compare(soft, own, sample_weight)
+            crossed = compare(soft, learned, sample_weight)
+            return self.temperature**2 * (crossed - entropy)
 
         return difference
 

@@ -161,10 +161,10 @@ def test_the_curve_over_budgets_is_that_of_the_records():
     told = {}
     exec(cell.split("plots.plot_curve")[0], told)
 
-    def figures(name):
+    def figures(name, seeds=SEEDS[words]):
         path = RESULTS / f"mnist/{name}.json"
         rows = json.loads(path.read_text(encoding="utf-8"))["seeds"]
-        chosen = [rows[seed] for seed in SEEDS[words]]
+        chosen = [rows[seed] for seed in seeds]
         return [row["test_error_percent"] for row in chosen], chosen
 
     assert (
@@ -180,6 +180,18 @@ def test_the_curve_over_budgets_is_that_of_the_records():
             deviation = told["deviations"][label][n]
             assert f"{statistics.stdev(errors):.2f}" == f"{deviation:.2f}"
             assert all(row["macs_percent"] <= 100 * float(budget) for row in rows)
+    lasso = [figures(f"curve-{budget}-lasso", ["5"])[0][0] for budget in BUDGETS]
+    listed = ", ".join(f"{error:.2f}" for error in lasso[:-1])
+    assert f"on one seed at {listed} and {lasso[-1]:.2f} %" in "".join(sources)
+
+
+def test_the_teacher_and_the_labels_alone_are_compared_on_one_seed():
+    errors = []
+    for name in ("small-and-light-taught", "small-and-light"):
+        rows = json.loads((RESULTS / f"mnist/{name}.json").read_text())["seeds"]
+        errors.append(f"{rows['5']['test_error_percent']:.2f} %")
+    sentence = f"{errors[0]} in place of {errors[1]} on the seed that has both"
+    assert sentence in (ROOT / "chapters/training-mnist.ipynb").read_text("utf-8")
 
 
 def test_what_validation_said_of_the_teacher_is_in_the_experiments():

@@ -88,8 +88,12 @@ CASES = {
 }
 
 
+# Killed twice on the way; on TensorFlow once as well, between two epochs.
+KILLS = [(13, 9), (20,)] if keras.backend.backend() == "tensorflow" else [(13, 9)]
+
+
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("batches", [(13, 9), (20,)])
+@pytest.mark.parametrize("batches", KILLS)
 def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(
     name, batches, tmp_path
 ):

@@ -34,12 +34,12 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
-def cross_entropy(p, q):
-    return -(p * np.log(q)).sum(-1)
+def divergence(p, q):
+    return (p * np.log(p / q)).sum(-1)
 
 
-def binary_cross_entropy(p, q):
-    return -(p * np.log(q) + (1 - p) * np.log(1 - q)).mean(-1)
+def binary_divergence(p, q):
+    return (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))).mean(-1)
 
 
 CASES = {
@@ -62,7 +62,7 @@ def test_the_loss_is_the_formula_of_the_paper(name, temperature):
     rows = RNG.random(6)
     is_binary = "binary" in name
     soften = sigmoid if is_binary else softmax
-    compare = binary_cross_entropy if is_binary else cross_entropy
+    compare = binary_divergence if is_binary else divergence
     expected = compare(soften(taught / temperature), soften(student / temperature))
     expected = temperature**2 * (expected.reshape(6, -1).mean(1) * rows).mean()
     final = (lambda x: x) if last == "linear" else soften
@@ -119,7 +119,7 @@ def test_the_teacher_is_the_network_from_before_its_first_cut():
     assert "compute_loss" not in vars(trainer.network)
 
 
-def test_a_weight_of_one_leaves_nothing_to_the_labels_and_none_all():
+def test_a_weight_of_one_leaves_nothing_to_the_labels():
     """Labels that change after the first choice: only what they teach may differ."""
 
     class Changing(keras.utils.PyDataset):
@@ -132,17 +132,18 @@ def test_a_weight_of_one_leaves_nothing_to_the_labels_and_none_all():
 
         def __getitem__(self, index):
             rows = slice(32 * index, 32 * index + 32)
-            return X[rows], (self.late if self.epoch >= 3 else Y)[rows]
+            return X[rows], (self.late if self.epoch >= 2 else Y)[rows]
 
         def on_epoch_end(self):
             self.epoch += 1
 
-    for distill, alike in ((1, True), (0.9, False), (0, False)):
+    half = Schedule(start=0.4, stop=0.8, cuts=1, shrink=4)
+    for distill, alike in ((1, True), (0.9, False)):
         weights = []
         for late in (Y, (Y + 1) % 3):
             network = classifier(CASES["sparse logits"][0])
-            trainer = Nestrade(network, 0.4, schedule=CUTS, distill=distill)
-            trainer.fit(Changing(late), epochs=10, verbose=0)
+            trainer = Nestrade(network, 0.4, schedule=half, distill=distill)
+            trainer.fit(Changing(late), epochs=5, verbose=0)
             weights.append(trainer.network.get_weights())
         same = all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
         assert same == alike

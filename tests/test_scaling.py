@@ -99,6 +99,9 @@ if BACKEND == "jax":  # one global computation: the same coins, and Keras' own l
     )
 ALL = [(name, 0.4, 2) for name in CASES]
 ALL += [("adam", 1, 2), ("normed sgd", 1, 2), ("normed adam", 0.4, 4)]
+if BACKEND == "jax":  # compiles each anew, and nothing of these is ours there
+    spared = "sgd", "adamw", "averaged", "global_clipnorm", "normed sgd"
+    ALL = [case for case in ALL if case[0] not in spared]
 
 
 @pytest.mark.parametrize("name, budget, devices", ALL)

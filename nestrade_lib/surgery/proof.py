@@ -131,11 +131,11 @@ def is_rounding(error, network, arrays, probe, gradients):
     """Whether the last bits of the weights move the gradients as much as that.
 
     In a deep network on a small batch the batch statistics amplify them without bound;
-    the gradients may then be compared in inference mode.
+    the gradients may then be compared in inference mode. A single draw of the last bits
+    may miss the activation that sits on the kink of its ReLU: several are tried.
     """
     rng = np.random.default_rng(0)
-    moved = 0.0
-    for size in (1e-7, 1e-6):
+    for size in (1e-7, 1e-6) * 3:
         nudged = {
             path: (array * (1 + size * rng.normal(size=array.shape))).astype(
                 array.dtype
@@ -143,9 +143,10 @@ def is_rounding(error, network, arrays, probe, gradients):
             for path, array in arrays.items()
         }
         found = differentiate(network, nudged, probe, training=True)
-        own = _gradient_difference(list(gradients.values()), list(found.values()))
-        moved = max(moved, own)
-    return error <= 10 * moved
+        moved = _gradient_difference(list(gradients.values()), list(found.values()))
+        if error <= 10 * moved:
+            return True
+    return False
 
 
 def _parts(probe, size=4, most=4):
