@@ -119,9 +119,12 @@ def test_devices_train_the_network_that_one_does(name, budget, devices):
 @pytest.fixture
 def precise():
     """Rounding of the 53rd bit: what differs by more was computed otherwise."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
-    keras.config.set_floatx("float32")
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
 
 
 @only_tensorflow
