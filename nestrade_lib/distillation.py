@@ -141,6 +141,7 @@ class Distillation:
             compare = keras.losses.BinaryCrossentropy(from_logits=True, axis=axis)
 
         def logits(outputs):
+            (outputs,) = keras.tree.flatten(outputs)  # one, but it may have a name
             outputs = ops.cast(
                 outputs, keras.backend.result_type(outputs.dtype, "float32")
             )
@@ -210,7 +211,7 @@ class Teacher:
             loss = own(x, y, y_pred, sample_weight, training)
             if not training:
                 return loss
-            taught = ops.stop_gradient(self.answer(x))
+            taught = keras.tree.map_structure(ops.stop_gradient, self.answer(x))
             difference = self.difference(taught, y_pred, sample_weight)
             return (1 - weight) * loss + weight * ops.cast(difference, loss.dtype)
 

@@ -72,6 +72,8 @@ def test_the_loss_is_the_formula_of_the_paper(name, temperature):
     given = (final(taught).astype("float32"), final(student).astype("float32"))
     found = difference(*given, weights.astype("float32"))
     assert float(found) == pytest.approx(expected, rel=1e-4)
+    named = ({"answer": outputs} for outputs in given)
+    assert float(difference(*named, weights.astype("float32"))) == float(found)
 
 
 def test_a_taught_network_has_a_mix_of_the_two_losses_and_only_while_it_trains():
@@ -168,6 +170,16 @@ def two_outputs():
     network = keras.Model(x, [kl.Dense(3, name="a")(h), kl.Dense(3, name="b")(h)])
     network.compile("adam", ["categorical_crossentropy"] * 2)
     return network
+
+
+def test_an_output_with_a_name_is_taught_too():
+    x = keras.Input((8,))
+    answer = kl.Dense(3, name="answer")(kl.Dense(12)(x))
+    network = keras.Model(x, {"answer": answer})
+    network.compile("adam", {"answer": CASES["sparse logits"][0]})
+    trainer = Nestrade(network, 0.5, schedule=CUTS, distill=0.7)
+    trainer.fit(X, {"answer": Y}, batch_size=32, epochs=4, verbose=0)
+    assert trainer.met and trainer.teacher is not None
 
 
 @pytest.mark.parametrize("distill", [-0.1, 1.1, float("nan"), True, "soft"])
