@@ -44,7 +44,12 @@ def lose_a_slot(smaller, rng):
     slot.assign(keras.ops.zeros(slot.shape))
 
 
-@pytest.mark.parametrize("seed, own_samples", [(0, True), (1, True), (2, False)])
+DRAWS = [(0, True), (2, False), (1, True)]
+if keras.backend.backend() == "jax":
+    DRAWS = DRAWS[:2]  # compiles each operation of each network anew
+
+
+@pytest.mark.parametrize("seed, own_samples", DRAWS)
 @pytest.mark.parametrize(
     "spoil", [None, swap_two_inputs, take_another_mean, lose_a_slot]
 )
