@@ -11,13 +11,13 @@ the first cut. Nothing else has to be trained, and no data are needed beside its
 """
 
 import functools
-import numbers
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 from keras import ops
 
+from nestrade_lib.checks import is_number
 from nestrade_lib.surgery import cut
 
 _SOFTMAX = {
@@ -68,8 +68,7 @@ class Distillation:
             ("temperature", lambda x: 1 <= x < np.inf, "a number of at least 1"),
         ):
             given = getattr(self, name)
-            is_number = isinstance(given, numbers.Real) and not isinstance(given, bool)
-            if not (is_number and is_right(given)):
+            if not (is_number(given) and is_right(given)):
                 raise ValueError(
                     f"Distillation: expected {name} to be {expected}, got {given!r}."
                 )
@@ -85,8 +84,7 @@ class Distillation:
         """
         if distill is None or isinstance(distill, cls):
             return distill
-        is_zero = distill == 0 and not isinstance(distill, bool)
-        return None if is_zero else cls(weight=distill)
+        return None if is_number(distill) and distill == 0 else cls(weight=distill)
 
     def loss(self, network):
         """Give the loss between the teacher's outputs and the student's.
@@ -152,9 +150,9 @@ class Distillation:
             return odds if softmax else odds - ops.log(1 - outputs)
 
         def difference(taught, predicted, sample_weight=None):
-            own, learned = (logits(x) / self.temperature for x in (taught, predicted))
-            soft = soften(own)
-            entropy = compare(soft, own, sample_weight)
+            known, learned = (logits(x) / self.temperature for x in (taught, predicted))
+            soft = soften(known)
+            entropy = compare(soft, known, sample_weight)
             crossed = compare(soft, learned, sample_weight)
             return self.temperature**2 * (crossed - entropy)
 

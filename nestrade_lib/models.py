@@ -14,6 +14,8 @@ import numbers
 
 import keras
 
+from nestrade_lib.checks import is_number
+
 
 def create_model(
     input_shape, num_classes, *, kernel_regularizer=None, dropout=0.0, name=None
@@ -63,7 +65,7 @@ def create_model(
     """
     input_shape = _checked_shape(input_shape)
     _check_classes(num_classes)
-    if not _is_number(dropout) or not 0 <= dropout < 1:
+    if not is_number(dropout) or not 0 <= dropout < 1:
         raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}.")
 
     def hidden(x, units, name):
@@ -203,7 +205,7 @@ def create_optimizer(learning_rate=1e-3):
         learning_rate, keras.optimizers.schedules.LearningRateSchedule
     )
     if not is_schedule and not (
-        _is_number(learning_rate) and math.isfinite(learning_rate) and learning_rate > 0
+        is_number(learning_rate) and math.isfinite(learning_rate) and learning_rate > 0
     ):
         raise ValueError(
             "learning_rate: expected a finite number above 0 or a Keras learning "
@@ -250,7 +252,7 @@ def create_nestrade_model(
     """
     from nestrade_lib.trainer import Nestrade
 
-    if not (_is_number(l1) and math.isfinite(l1) and l1 >= 0):
+    if not (is_number(l1) and math.isfinite(l1) and l1 >= 0):
         raise ValueError(f"l1: expected a finite number of at least 0, got {l1!r}.")
     network = create_model(
         input_shape,
@@ -297,10 +299,6 @@ def _residual_block(x, width, stride, name):
     return keras.layers.ReLU(name=f"{name}_out")(
         keras.layers.Add(name=f"{name}_add")([x, y])
     )
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _checked_shape(shape):

@@ -11,10 +11,11 @@ of cost saved, until the cost is allowed.
 """
 
 import math
-import numbers
 from dataclasses import dataclass
 
 import numpy as np
+
+from nestrade_lib.checks import is_number
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
@@ -66,12 +67,12 @@ class Budget:
                 "Budget: expected at least one share, as in Budget(macs=0.1)."
             )
         for cost, share in self.shares.items():
-            if not _is_number(share) or not 0 < share <= 1:
+            if not is_number(share) or not 0 < share <= 1:
                 raise ValueError(
                     f"Budget: expected {cost} to be a share in (0, 1], got {share!r}. "
                     "0.1 keeps a tenth; 1 cuts nothing."
                 )
-        if within is not None and not (_is_number(within) and 0 < within < 100):
+        if within is not None and not (is_number(within) and 0 < within < 100):
             raise ValueError(
                 "Budget: expected within to be points of accuracy between 0 and 100, "
                 f"got {within!r}. 0.5 allows 98.5 % where there were 99.0 %."
@@ -228,10 +229,6 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
             if _pressure(costs.total(keep), allowed):
                 keep[block] = False
     return keep
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
 def _pressure(total, allowed):

@@ -15,14 +15,12 @@ True
 """
 
 import functools
-import math
 import time
 import warnings
 
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import arrays_of, rows_of
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.cut import Cut
 from nestrade_lib.dependency import follow, trace
@@ -34,6 +32,7 @@ from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.schedule import Budget, Schedule, choose
 from nestrade_lib.segments import Source
 from nestrade_lib.surgery import restructure
+from nestrade_lib.validation import split, validate
 
 
 class Nestrade:
@@ -292,7 +291,7 @@ class Nestrade:
             )  # fmt: skip
             return self.history
         if validation_split and validation_data is None:
-            x, y, sample_weight, validation_data = _split(
+            x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split
             )
         if self.budget.within is not None and validation_data is None:
@@ -309,10 +308,9 @@ class Nestrade:
             class_weight,
             self.engine,
         )
+        check = None
         if validation_data is not None:
-            check = functools.partial(self._validate, validation_data, validation)
-        else:
-            check = None
+            check = functools.partial(validate, self, validation_data, validation)
         shown = 1 if verbose == "auto" else verbose
         listed = keras.callbacks.CallbackList(
             callbacks,
@@ -335,10 +333,6 @@ class Nestrade:
                 stacklevel=2,
             )
         return self.history
-
-    def _validate(self, data, options):
-        logs = self.engine.evaluate(self.network, **_unpacked(data), **options)
-        return {f"val_{name}": value for name, value in logs.items()}
 
     # Cutting ------------------------------------------------------------------
 
@@ -418,16 +412,3 @@ class Nestrade:
         from nestrade_lib.plots import plot_run
 
         return plot_run(self)
-
-
-def _unpacked(data):
-    if not isinstance(data, (tuple, list)):
-        return {"x": data}
-    return dict(zip(("x", "y", "sample_weight"), data, strict=False))
-
-
-def _split(x, y, sample_weight, share):
-    """Hold out the last share of the arrays, as Keras does."""
-    values = x, y, sample_weight
-    at = math.floor(len(arrays_of(values)[0]) * (1 - share))
-    return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))

@@ -1,0 +1,46 @@
+"""Validation data: given to ``fit``, or held out of the training data as Keras does."""
+
+import math
+
+from nestrade_lib.arrays import arrays_of, rows_of
+
+
+def split(x, y, sample_weight, share):
+    """Hold out the last share of the arrays.
+
+    Returns
+    -------
+    tuple
+        What is left of the three, and what is held out of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> split(np.arange(4), None, None, 0.25)
+    (array([0, 1, 2]), None, None, (array([3]), None, None))
+    """
+    values = x, y, sample_weight
+    at = math.floor(len(arrays_of(values)[0]) * (1 - share))
+    return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))
+
+
+def validate(trainer, data, options):
+    """The logs of a trainer's network on these data, named as Keras names them.
+
+    Parameters
+    ----------
+    trainer : nestrade_lib.Nestrade
+    data : array, data set, or tuple of up to three arrays
+    options : dict
+        Batch size and steps.
+
+    Returns
+    -------
+    dict of str to float
+    """
+    is_tuple = isinstance(data, (tuple, list))
+    names = zip(
+        ("x", "y", "sample_weight"), data if is_tuple else (data,), strict=False
+    )
+    logs = trainer.engine.evaluate(trainer.network, **dict(names), **options)
+    return {f"val_{name}": value for name, value in logs.items()}
