@@ -47,14 +47,18 @@ links: .venv/stamp ## Follow every link of the pages; needs a network
 	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 browser: .venv/stamp ## Test the built pages in Chromium
-	@$(BIN)/python -m pytest tests/browser
+	@$(BIN)/python -m pytest -n 2 tests/browser
 
 test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
 	@rm -rf build
 	@.venv-colab/bin/python $(PIP) install --no-deps --no-build-isolation --force-reinstall .
 	@.venv-colab/bin/python -m pytest -o addopts= -n 2 --durations=10 --dist loadfile --nbval-lax --nbval-current-env \
-	    --nbval-cell-timeout=300 chapters appendix
+	    --nbval-cell-timeout=900 chapters appendix
 
+# JAX compiles each test's networks anew, most of them alike: what it has compiled is kept.
+test-backends: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/jax
+test-backends: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyTorch
 	@for backend in jax torch; do echo "KERAS_BACKEND=$$backend"; \
 	    KERAS_BACKEND=$$backend .venv-backends/bin/python -m pytest -o addopts= \

@@ -10,7 +10,6 @@ import resource
 import statistics
 import tempfile
 import time
-import tracemalloc
 import weakref
 
 import keras
@@ -18,7 +17,7 @@ import numpy as np
 
 from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
-from nestrade_lib import Nestrade, load_mnist, restructure, trace
+from nestrade_lib import Nestrade, Schedule, load_mnist, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, verify
@@ -80,45 +79,67 @@ def one_cut(seed, data):
     }
 
 
-def many_cuts(seed, data, cuts=50, smaller=True):
-    """Memory over cuts that take some channels each, with a step between them.
+class Sizes(keras.callbacks.Callback):
+    """After each cut, how large the process is, and a trace of the network before."""
 
-    The control builds a plain Keras network of the same widths instead of cutting:
-    TensorFlow keeps something of each training step that it has traced. Python's own
-    memory and the process' size are taken after a fifth of the cuts and at the end,
-    and the networks that are gone are counted.
+    def __init__(self, trainer):
+        super().__init__()
+        self.trainer, self.megabytes = trainer, []
+        self.networks = [weakref.ref(trainer.network)]
+
+    def on_train_batch_end(self, batch, logs=None):
+        if len(self.trainer.cuts) > len(self.megabytes):
+            gc.collect()
+            self.megabytes.append(resident())
+            self.networks.append(weakref.ref(self.trainer.network))
+
+    def figures(self):
+        gc.collect()
+        first, count = len(self.megabytes) // 5, len(self.megabytes)
+        grown = self.megabytes[-1] - self.megabytes[first]
+        return {
+            "cuts": count,
+            "old_networks_alive": sum(n() is not None for n in self.networks[:-1]),
+            "resident_kb_a_cut": 1e3 * grown / (count - 1 - first),
+            "resident_mb_last": self.megabytes[-1],
+        }
+
+
+def many_cuts(seed, data, cuts=60, samples=2560):
+    """Memory over the cuts of one run, from the first fifth of them to the last.
+
+    Late in a run some of the planned cuts have nothing to take.
+    """
+    keras.utils.set_random_seed(seed)
+    x, y = (a[:samples] for a in data.train)
+    schedule = Schedule(start=0.05, stop=0.95, cuts=cuts)
+    trainer = Nestrade(compiled(lenet5()), 0.05, schedule=schedule, growth=1)
+    sizes = Sizes(trainer)
+    trainer.fit(x, y, batch_size=128, epochs=cuts, verbose=0, callbacks=[sizes])
+    return sizes.figures()
+
+
+def many_networks(seed, data, networks=50):
+    """The control: plain Keras networks, each a little smaller, built one by one.
+
+    Of each training step that it has traced, TensorFlow keeps the graph.
     """
     x, y = (a[:128] for a in data.train)
-    network = compiled(lenet5())
-    units = network.get_layer("dense1").units
-    gone = []
-    tracemalloc.start()
-    warm = None
-    for n in range(cuts):
-        less = max(1, 9 - n // 10)
-        units -= less
-        gone.append(weakref.ref(network))
-        if smaller:
-            graph = trace(network)
-            keep = np.ones(graph.count, bool)
-            keep[np.flatnonzero(graph.layers == "dense1")[:less]] = False
-            network = restructure(network, keep, graph, x[:16])
-        else:
-            network = compiled(lenet5((20, 50, units)))
+    units, megabytes = 500, []
+    for n in range(networks):
+        units -= max(1, 9 - n // 10)
+        network = compiled(lenet5((20, 50, units)))
         network.fit(x, y, batch_size=128, verbose=0)
-        if n == cuts // 5:
-            gc.collect()
-            warm = tracemalloc.get_traced_memory()[0], resident()
-    gc.collect()
-    last = tracemalloc.get_traced_memory()[0], resident()
-    tracemalloc.stop()
-    after = cuts - cuts // 5
+        del network
+        gc.collect()
+        megabytes.append(resident())
+    first = networks // 5
     return {
-        "cuts": cuts,
-        "old_networks_alive": sum(network() is not None for network in gone),
-        "python_kb_a_cut": (last[0] - warm[0]) / 1e3 / after,
-        "resident_kb_a_cut": 1e3 * (last[1] - warm[1]) / after,
-        "resident_mb_last": last[1],
+        "networks": networks,
+        "resident_kb_a_network": 1e3
+        * (megabytes[-1] - megabytes[first])
+        / (networks - 1 - first),
+        "resident_mb_last": megabytes[-1],
     }
 
 
@@ -145,8 +166,8 @@ def main():
     parts = {
         "cut": (one_cut, 2 if few else 10, {}),
         "idle": (idle, 2 if few else 6, {}),
-        "memory": (many_cuts, 1, {"cuts": 3 if few else 50}),
-        "memory-without": (many_cuts, 1, {"cuts": 3 if few else 50, "smaller": False}),
+        "memory": (many_cuts, 1, {"cuts": 6, "samples": 512} if few else {}),
+        "memory-without": (many_networks, 1, {"networks": 4} if few else {}),
     }
     folder = tempfile.mkdtemp() if few else RESULTS
     compiled(lenet5()).fit(*(a[:256] for a in data.train), verbose=0)  # pays the start

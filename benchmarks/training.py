@@ -180,7 +180,9 @@ class Runs:
 
     def summarize(self):
         """One table of all records: means over seeds, times as shares of dense."""
-        table = {}
+        path = self.folder / f"{self.name}.json"
+        # Rows of other settings, such as other numbers of epochs, stay.
+        table = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         rows = {name: self.stored(name) for name in self.trains}
         rows = {name: content for name, content in rows.items() if content}
         for name, content in rows.items():
@@ -200,7 +202,6 @@ class Runs:
                 f"MACs {summary['macs_percent']['mean']:.2f} % "
                 f"time {share.get('mean', float('nan')):.2f} of dense"
             )
-        path = self.folder / f"{self.name}.json"
         path.parent.mkdir(exist_ok=True)
         fresh = path.with_suffix(".part")
         fresh.write_text(json.dumps(table, indent=2) + "\n", encoding="utf-8")

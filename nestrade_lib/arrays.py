@@ -1,5 +1,7 @@
 """Nested arrays, as Keras takes data: tuples, lists, dicts, with None where there is none."""
 
+import inspect
+
 import keras
 
 
@@ -39,3 +41,18 @@ def rows_of(values, rows):
     (array([1, 2]), None)
     """
     return map_arrays(lambda a: a[rows], values)
+
+
+def in_order(layer, args, kwargs):
+    """The arguments of a layer's call in the order of its signature.
+
+    Examples
+    --------
+    >>> in_order(keras.layers.MultiHeadAttention(1, 2), [1], {"key": 3, "value": 2})
+    [1, 2, 3]
+    """
+    if not kwargs:
+        return list(args)
+    places = list(inspect.signature(layer.call).parameters)
+    known = [kwargs[name] for name in places if name in kwargs]
+    return [*args, *known, *(kwargs[name] for name in kwargs if name not in places)]

@@ -20,8 +20,9 @@ import math
 from dataclasses import dataclass
 
 import keras
-import numpy as np
 
+from nestrade_lib.dependency.sizes import Sizes
+from nestrade_lib.names import layer_names, variable_paths
 from nestrade_lib.uses import record_calls
 
 
@@ -32,7 +33,7 @@ class LayerCost:
     Attributes
     ----------
     name, kind : str
-        The layer's name and class.
+        The layer's name, or its path where others have that name, and its class.
     output_shape : tuple of int
         Of its (last) call, without the batch axis.
     params : int
@@ -160,10 +161,11 @@ def count_costs(model):
     >>> costs.macs, costs.params
     (2293000, 431080)
     """
+    network = getattr(model, "network", model)
     rows = {}
-    for call in record_calls(getattr(model, "network", model)):
+    for call in record_calls(network):
         rows.setdefault(id(call.layer), []).append(call)
-    counted, layers = set(), []
+    names, counted, layers = layer_names(network), set(), []
     for calls in rows.values():
         layer = calls[0].layer
         macs = [call.macs for call in calls]
@@ -171,7 +173,7 @@ def count_costs(model):
         counted.update(map(id, own))
         layers.append(
             LayerCost(
-                name=layer.name,
+                name=names.get(id(layer), layer.name),
                 kind=type(layer).__name__,
                 output_shape=calls[-1].output_shape[1:],
                 params=sum(math.prod(v.shape) for v in own),
@@ -219,16 +221,28 @@ class ChannelCosts:
     def __init__(self, network, graph, latency=None):
         self.graph = graph
         self.latency = latency
-        uses, self._bytes, self._fixed_macs = {}, {}, 0
+        arrays = {cost: [] for cost in ("macs", "params", "activation_bytes")}
+        names, applications = layer_names(network), graph.applications()
+        paths = variable_paths(network.variables)
         for call in record_calls(network):
-            name = call.layer.name
-            self._bytes[name] = self._bytes.get(name, 0) + _activation_bytes(call)
+            name = names.get(id(call.layer), call.layer.name)
+            seen = _take(applications.get(name, []), call.output_shape)
+            axes = graph.along(seen.outputs[0]) if seen else self._made(call, paths)
+            count = _activation_bytes(call)
+            arrays["activation_bytes"].append((count / _size(axes), axes))
+            products = list(seen.products) if seen else []
             for variable, times in call.uses or ():
-                if variable is None:  # attention's products: counted as they are now
-                    self._fixed_macs += times
-                else:
-                    uses[variable.path] = uses.get(variable.path, 0) + times
-        self._uses = {"macs": uses, "params": {v.path: 1 for v in network.weights}}
+                path = None if variable is None else paths[id(variable)]
+                fixed, own = (1, []) if path is None else graph.factors(path)
+                more = graph.along(_repeats(products, path))
+                arrays["macs"].append((times * fixed / _size(more), own + more))
+        arrays["params"] = [graph.factors(paths[id(v)]) for v in network.weights]
+        self._sizes = {cost: Sizes(x, graph.count) for cost, x in arrays.items()}
+
+    def _made(self, call, paths):
+        """Channels that a part of a composite layer gives out, read off its weights."""
+        made = (self.graph.produced(paths[id(v)]) for v in call.variables)
+        return next(filter(None, made), [])
 
     def total(self, keep):
         """Give each cost of the network with the groups kept.
@@ -241,9 +255,8 @@ class ChannelCosts:
         -------
         dict of str to float
         """
-        total = {cost: self.graph.cost(uses, keep) for cost, uses in self._uses.items()}
-        total["macs"] += self._fixed_macs
-        total["activation_bytes"] = self._activations(keep)
+        keep = self.graph.mask(keep)
+        total = {x: float(sizes.left(keep).sum()) for x, sizes in self._sizes.items()}
         if self.latency is not None:
             total["latency"] = self.latency.seconds(total["macs"])
         return total
@@ -255,25 +268,32 @@ class ChannelCosts:
         -------
         dict of str to ndarray, shape (graph.count,)
         """
-        saved = {
-            cost: self.graph.savings(uses, keep) for cost, uses in self._uses.items()
-        }
-        saved["activation_bytes"] = self._activation_savings(keep)
+        keep = self.graph.mask(keep)
+        saved = {cost: sizes.savings(keep) for cost, sizes in self._sizes.items()}
         if self.latency is not None:
             saved["latency"] = self.latency.per_mac * saved["macs"]
         return saved
 
-    def _activations(self, keep):
-        shares = self.graph.kept_outputs(keep)
-        return sum(n * shares.get(name, 1.0) for name, n in self._bytes.items())
 
-    def _activation_savings(self, keep):
-        # All groups of a layer lie along the same outputs: one stands for all.
-        saved, total = np.zeros(len(keep)), self._activations(keep)
-        for layer in set(self.graph.layers.tolist()):
-            groups = np.flatnonzero((self.graph.layers == layer) & keep)
-            if len(groups):
-                fewer = keep.copy()
-                fewer[groups[0]] = False
-                saved[groups] = total - self._activations(fewer)
-        return saved
+def _take(applications, shape):
+    """The next application of a layer that gives out a shape, off its list."""
+    for number, seen in enumerate(applications):
+        axes = seen.outputs[0]
+        if len(axes) == len(shape) and all(
+            axis is None or len(axis) == n for axis, n in zip(axes, shape, strict=True)
+        ):
+            return applications.pop(number)
+    return None
+
+
+def _repeats(products, path):
+    """The axes that the next product with a weight repeats over, off the list."""
+    for number, (of, axes) in enumerate(products):
+        if of == path:
+            del products[number]
+            return axes
+    return ()
+
+
+def _size(axes):
+    return math.prod(map(len, axes))

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from nestrade_lib.names import variable_paths
+
 
 def group_sums(slices, variables, gradients, count):
     """Sum w·∂L/∂w over the slices that produce each group.
@@ -75,7 +77,10 @@ def magnitude(network, graph):
     >>> magnitude(network, trace(network)).shape
     (6,)
     """
-    weights = {v.path: ops.convert_to_numpy(v) for v in network.trainable_variables}
+    paths = variable_paths(network.variables)
+    weights = {
+        paths[id(v)]: ops.convert_to_numpy(v) for v in network.trainable_variables
+    }
     squares = graph.sums(
         {path: w.astype("float64") ** 2 for path, w in weights.items()}
     )
@@ -117,6 +122,7 @@ def bn_scale(network, graph):
         for layer in network._flatten_layers()
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
     ]
-    gammas = {x.gamma.path: np.abs(ops.convert_to_numpy(x.gamma)) for x in norms}
+    paths = variable_paths(network.variables)
+    gammas = {paths[id(x.gamma)]: np.abs(ops.convert_to_numpy(x.gamma)) for x in norms}
     found = graph.sums({path: np.ones(gamma.shape) for path, gamma in gammas.items()})
     return np.where(found > 0, graph.sums(gammas), np.inf)

@@ -13,12 +13,18 @@ the good ones. :class:`ChannelOptimizer` therefore shrinks only the groups it is
 3.5355
 """
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
 
 from nestrade_lib.importance import group_sums
-from nestrade_lib.scaling.replicas import assign_on_replicas, sum_over_replicas
+from nestrade_lib.scaling.replicas import (
+    as_one_device,
+    assign_on_replicas,
+    sum_over_replicas,
+)
 
 
 class GroupLasso(keras.regularizers.Regularizer):
@@ -161,7 +167,11 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
             self.build(trainable_variables)
         variables = trainable_variables or self._trainable_variables
         self._score(grads, variables)
-        self.inner_optimizer.apply(grads, trainable_variables)
+        step = functools.partial(self.inner_optimizer.apply, grads, trainable_variables)
+        if isinstance(self.inner_optimizer, keras.optimizers.LossScaleOptimizer):
+            step()  # which looks for replicas itself
+        else:
+            as_one_device(step)
         self._shrink(variables)
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
@@ -226,6 +236,13 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
     def scale_loss(self, loss):
         return self.inner_optimizer.scale_loss(loss)
 
+    # A file written meanwhile is to hold what plain Keras will look for.
+    def save_own_variables(self, store):
+        self.inner_optimizer.save_own_variables(store)
+
+    def load_own_variables(self, store):
+        self.inner_optimizer.load_own_variables(store)
+
     def finalize_variable_values(self, var_list):
         """Leave averaged weights aside: the run goes on after this piece of it."""
 
@@ -233,6 +250,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
 def _produced_slices(graph, variables):
     """Triples (index of variable, axis, group of each position), for what produces."""
     for index, variable in enumerate(variables):
-        for axis, groups in enumerate(graph.labels[variable.path]):
-            if groups is not None and graph.roles[variable.path][axis] == "produce":
+        path = graph.path(variable)
+        for axis, groups in enumerate(graph.labels[path]):
+            if groups is not None and graph.roles[path][axis] == "produce":
                 yield index, axis, np.where(groups < 0, graph.count, groups)

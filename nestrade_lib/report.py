@@ -33,19 +33,27 @@ class Report:
 
     def _cells(self):
         yield "layer", "output", "MACs", "", "parameters", ""
-        after = {layer.name: layer for layer in self.after.layers}
-        for old in self.before.layers:
-            new = after[old.name]
-            if old.params or old.macs:
+        for old, new in self._pairs():
+            if old.params or old.macs or old.macs is None:
                 shapes = _change(_shape(old), _shape(new))
                 yield (
                     old.name,
                     shapes,
-                    *_pair(old.macs, new.macs),
+                    *(("?", "") if old.macs is None else _pair(old.macs, new.macs)),
                     *_pair(old.params, new.params),
                 )
         macs = _pair(self.before.macs, self.after.macs)
+        if self.before.unknown or self.after.unknown:  # at least those of the others
+            macs = f"≥ {macs[0]}".replace("→ ", "→ ≥ "), ""
         yield "total", "", *macs, *_pair(self.before.params, self.after.params)
+
+    def _pairs(self):
+        """Each layer before and after, by name; by place where a name is new."""
+        before, after = self.before.layers, self.after.layers
+        named = {layer.name: layer for layer in after}
+        if {layer.name for layer in before} != set(named):
+            return zip(before, after, strict=True)
+        return ((old, named[old.name]) for old in before)
 
     def __repr__(self):
         rows = list(self._cells())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nestrade_lib.checks import is_number
+from nestrade_lib.checks import is_number, is_whole
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
@@ -93,6 +93,29 @@ class Budget:
         given = self.shares | ({} if self.within is None else {"within": self.within})
         return f"Budget({', '.join(f'{name}={x:g}' for name, x in given.items())})"
 
+    def require_known(self, costs):
+        """Refuse to cut toward a share of MACs that are not all known.
+
+        Parameters
+        ----------
+        costs : nestrade_lib.costs.CostTable
+            Of the network before its first cut.
+
+        Raises
+        ------
+        ValueError
+            If a layer has no rule, and the budget is of MACs or of latency, which is
+            estimated from them.
+        """
+        shares = {cost: self.shares.get(cost, 1) for cost in ("macs", "latency")}
+        if costs.unknown and min(shares.values()) < 1:
+            raise ValueError(
+                f"{self}: expected the MACs of every layer to be known, but no rule "
+                f"counts those of {', '.join(map(repr, costs.unknown))}. Tell how often "
+                "each uses its weights with nestrade_lib.register_macs, or give a budget "
+                "of params or activation_bytes."
+            )
+
     def path(self, progress):
         """Give the shares allowed after a part of the way.
 
@@ -129,9 +152,11 @@ class Schedule:
         interval where that is shorter.
     most : float
         Share of a layer that one cut may take: scores are of single groups, and a
-        layer halved at once loses more than their sum.
+        layer halved at once loses more than their sum. One channel, or one block of
+        `multiple`, may always go.
     multiple : int
-        Keep widths multiples of this. 8 suits the matrix units of GPUs.
+        Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
+        the matrix units of GPUs.
 
     Raises
     ------
@@ -152,16 +177,21 @@ class Schedule:
     multiple: int = 1
 
     def __post_init__(self):
+        ends = is_number(self.start) and is_number(self.stop)
         rules = (
             (
                 "start and stop",
-                0 <= self.start < self.stop <= 1,
+                ends and 0 <= self.start < self.stop <= 1,
                 "0 <= start < stop <= 1",
             ),
-            ("cuts", self.cuts >= 1, "at least 1"),
-            ("shrink", self.shrink >= 1, "at least 1"),
-            ("most", 0 < self.most <= 1, "a share in (0, 1]"),
-            ("multiple", self.multiple >= 1, "at least 1"),
+            ("cuts", is_whole(self.cuts), "a whole number of at least 1"),
+            ("shrink", is_whole(self.shrink), "a whole number of at least 1"),
+            (
+                "most",
+                is_number(self.most) and 0 < self.most <= 1,
+                "a share in (0, 1]",
+            ),
+            ("multiple", is_whole(self.multiple), "a whole number of at least 1"),
         )
         for name, holds, expected in rules:
             if not holds:
@@ -186,7 +216,7 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
     allowed : dict of str to float
         For each cost, the most that may be left, in its unit.
     most : float
-        Share of a layer that may go.
+        Share of a layer that may go; one block may always.
     multiple : int
         Widths left are multiples of this.
 
@@ -224,10 +254,17 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
         keep[block] = False
         taken.append(block)
     if not _pressure(costs.total(keep), allowed):
+        # The last taken of a layer first: a smaller block before it would leave a
+        # width that is no multiple.
+        stays = set()
         for block in sorted(taken, key=lambda block: -scores[block].sum())[:50]:
+            layer = graph.layers[block[0]]
+            if multiple > 1 and layer in stays:
+                continue
             keep[block] = True
             if _pressure(costs.total(keep), allowed):
                 keep[block] = False
+                stays.add(layer)
     return keep
 
 
@@ -251,7 +288,8 @@ class _Blocks:
         for layer in dict.fromkeys(graph.layers.tolist()):
             groups = np.flatnonzero(graph.layers == layer)
             self.order[layer] = groups[np.argsort(scores[groups], kind="stable")]
-            least = math.ceil(len(groups) * (1 - most)) if len(groups) > 2 else 1
+            block = len(groups) % multiple or multiple
+            least = len(groups) - max(math.floor(len(groups) * most), block)
             self.least[layer] = max(least, min(multiple, len(groups)))
 
     def cheapest(self, price, keep):

@@ -22,17 +22,19 @@ import keras
 import numpy as np
 
 from nestrade_lib.costs import ChannelCosts, count_costs
-from nestrade_lib.cut import Cut
 from nestrade_lib.dependency import follow, trace
 from nestrade_lib.distillation import Distillation, Teacher
-from nestrade_lib.labels import check_labels
+from nestrade_lib.fitting.arguments import check_fit, check_trainer
+from nestrade_lib.fitting.cut import Cut
+from nestrade_lib.fitting.inputs import as_arrays
+from nestrade_lib.fitting.labels import check_labels
+from nestrade_lib.fitting.loop import train
+from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.validation import split, validate
 from nestrade_lib.latency import Latency
-from nestrade_lib.loop import train
 from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.schedule import Budget, Schedule, choose
-from nestrade_lib.segments import Source
-from nestrade_lib.surgery import restructure
-from nestrade_lib.validation import split, validate
+from nestrade_lib.surgery import cut, restructure
 
 
 class Nestrade:
@@ -56,12 +58,15 @@ class Nestrade:
     anneal : bool
         Let the learning rate fall from the optimizer's own along a cosine, once
         before the first cut and once over the rest of the run, to zero. Optimizers
-        with a schedule keep theirs.
+        with a schedule keep theirs, and so do runs with one of Keras' callbacks that
+        set the rate. With one of your own, pass False: it would be overwritten.
     growth : int or "auto"
         After the last cut, batches of arrays are this much larger and the learning
-        rate is the root of it higher, as suits adaptive optimizers. ``"auto"`` looks
-        whether that pays (:func:`nestrade_lib.rescale.measure_rescale`), and how much does; such a run
-        depends on the machine's clock.
+        rate, where `anneal` sets it, is the root of it higher, as suits adaptive
+        optimizers. Where the optimizer has a schedule, which counts steps, batches
+        stay as they are. ``"auto"`` looks whether that pays, and how much does
+        (:func:`nestrade_lib.fitting.rescale.measure_rescale`); such a run depends on
+        the machine's clock.
     distill : float or Distillation, optional
         Weight of a teacher in the loss, from the first cut on: a copy of the network as
         it was then. For classifiers with one output. It costs the forward pass of the
@@ -83,7 +88,7 @@ class Nestrade:
         Its channels by layer, its costs by name.
     history : keras.callbacks.History or None
         Of the last ``fit``.
-    rescale : nestrade_lib.rescale.Rescale or None
+    rescale : nestrade_lib.fitting.rescale.Rescale or None
         What ``growth="auto"`` has measured.
     teacher : nestrade_lib.distillation.Teacher or None
         Since the first cut, with `distill`.
@@ -92,8 +97,8 @@ class Nestrade:
     ------
     ValueError
         If the network is not built or compiled or has no channel to cut, a layer is
-        unknown, the budget is below what minimal widths reach, or there is nothing
-        to distil.
+        unknown, the budget is below what minimal widths reach or of MACs that no
+        rule counts, or there is nothing to distil.
 
     Examples
     --------
@@ -115,21 +120,9 @@ class Nestrade:
     ):
         self.budget = Budget.of(budget)
         self.schedule = schedule or Schedule()
-        if not isinstance(self.schedule, Schedule):
-            raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
-        if importance is not None and not callable(importance):
-            raise ValueError(
-                "importance: expected a function (network, graph) -> scores, or None "
-                f"for the Taylor importance, got {importance!r}."
-            )
-        whole = isinstance(growth, int) and not isinstance(growth, bool)
-        if growth != "auto" and not (whole and growth >= 1):
-            raise ValueError(
-                'growth: expected a whole number of at least 1, or "auto", got '
-                f"{growth!r}."
-            )
+        check_trainer(self.schedule, importance, keep, growth, engine)
         self.importance = importance
-        self.keep = tuple(keep)
+        self.keep = tuple(keep or ())
         self.anneal = anneal
         self.growth = growth
         self.distill = Distillation.of(distill)
@@ -141,6 +134,7 @@ class Nestrade:
         self.rescale = None
         self.teacher = None
         self._graph = trace(network, keep=self.keep)
+        self._trained = _ids(network.trainable_variables)
         if not getattr(network, "compiled", False):
             raise ValueError(
                 f"Network {network.name!r} is not compiled. Call network.compile("
@@ -149,6 +143,7 @@ class Nestrade:
         if self.distill is not None:
             self.distill.loss(network)  # refused here, and not at the first cut
         self.dense_costs = count_costs(network)
+        self.budget.require_known(self.dense_costs)
         self.dense_widths = self.widths
         self._settled = False  # a search within points of accuracy has ended
         self._costs = ChannelCosts(network, self._graph)
@@ -277,6 +272,19 @@ class Nestrade:
         -----
         An interrupt (Ctrl-C) leaves a usable, plain network in ``.network``.
         """
+        x, y, sample_weight = as_arrays((x, y, sample_weight))
+        check_fit(
+            callbacks=None if self.met else callbacks,
+            batch_size=batch_size,
+            steps_per_epoch=steps_per_epoch,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            validation_split=validation_split,
+            validation_freq=validation_freq,
+            class_weight=class_weight,
+        )
+        if not self.met and _ids(self.network.trainable_variables) != self._trained:
+            self._adopt(self.network)  # a layer was frozen or thawed meanwhile
         validation = {
             "batch_size": validation_batch_size or batch_size,
             "steps": validation_steps,
@@ -342,16 +350,19 @@ class Nestrade:
     def _smallest(self):
         """The groups of the smallest network that cutting can reach."""
         nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
-        return choose(self._graph, self._costs, np.ones(self._graph.count), nothing)
+        scores, multiple = np.ones(self._graph.count), self.schedule.multiple
+        return choose(self._graph, self._costs, scores, nothing, multiple=multiple)
 
     def _check_reachable(self):
         total = self._costs.total(self._smallest())
         for cost, share in self.budget.shares.items():
             reached = total[cost] / self.dense_totals[cost]
             if reached > share:
+                multiple = self.schedule.multiple
+                least = "one channel" if multiple == 1 else f"{multiple} channels"
                 raise ValueError(
                     f"Budget: {cost}={share:g} is below the least that "
-                    f"{self.network.name!r} can reach with one channel a layer: "
+                    f"{self.network.name!r} can reach with {least} a layer: "
                     f"{reached:.2g}. Ask for at least that, or let more layers be cut."
                 )
 
@@ -370,6 +381,11 @@ class Nestrade:
             with self.engine.cut_scope():
                 self.teacher = Teacher(self.network, self._graph, self.distill)
 
+    def _try_a_cut(self):
+        """Cut all that can be, and throw it away: its errors are wanted early."""
+        with self.engine.cut_scope():
+            cut(self.network, self._smallest(), self._graph)
+
     def _cut(self, keep, probe, epoch, seconds):
         start = time.perf_counter()
         with self.engine.cut_scope():
@@ -383,6 +399,7 @@ class Nestrade:
         """Go on with another network."""
         latency = self._costs.latency
         self.network = network
+        self._trained = _ids(network.trainable_variables)
         self._graph = follow(network, keep=self.keep)
         self._costs = ChannelCosts(network, self._graph, latency)
         if latency is not None:
@@ -412,3 +429,7 @@ class Nestrade:
         from nestrade_lib.plots import plot_run
 
         return plot_run(self)
+
+
+def _ids(variables):
+    return [id(variable) for variable in variables]

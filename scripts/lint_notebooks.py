@@ -70,6 +70,15 @@ def raises_where_tagged(notebook):
             yield f"{name} is tagged raises-exception and raised none"
 
 
+def no_addresses(notebook):
+    """No output shows where an object lies in memory: it means nothing to a reader."""
+    for name, cell in code_cells(notebook):
+        for output in cell.outputs:
+            texts = [output.get("text", ""), *output.get("data", {}).values()]
+            if any(re.search(r"<\S+.* at 0x[0-9a-f]+>", str(text)) for text in texts):
+                yield f"{name} shows the address of an object: give it a name"
+
+
 def short_cells(notebook):
     """A cell is read without scrolling."""
     for name, cell in code_cells(notebook):
@@ -119,6 +128,7 @@ RULES = (
     ran_in_order,
     nothing_skipped,
     raises_where_tagged,
+    no_addresses,
     short_cells,
     pictures_described,
 )

@@ -17,3 +17,8 @@ settings.load_profile("untimed")
 # Devices are fixed when a backend starts; all but the tests of scaling use the first.
 if keras.backend.backend() != "torch":
     logical_devices(4)
+else:
+    import torch
+
+    # PyTorch 2.13 crashed or hung in its gradients of convolutions (AMD, AVX2).
+    torch.backends.mkldnn.enabled = False

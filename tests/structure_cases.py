@@ -327,6 +327,52 @@ def operations():
     return network(x, L.Dense(2)(ops.expand_dims(ops.tanh(y), 1)))
 
 
+@case(27)
+def powers_and_logarithms():
+    x = keras.Input((4,))
+    a, b, c, d = (L.Dense(6)(x) for _ in "abcd")
+    logarithm = ops.log(ops.square(d) + 2.0)
+    y = ops.concatenate([a**2, 0.5**b, ops.power(c, 3), logarithm], axis=-1)
+    return network(x, L.Dense(2)(L.Dense(3, "relu")(y)))
+
+
+@case(9)
+def infinite_at_zero():
+    """What would be infinite once a channel is cut is never cut."""
+    x = keras.Input((4,))
+    y = L.Dense(6, activation="relu")(x)
+    far = [ops.log(ops.abs(L.Dense(2)(y))), ops.power(L.Dense(2)(y), -1)]
+    y = L.Dense(3)(ops.concatenate([*far, 1.0 / L.Dense(2)(y)], axis=-1))
+    return network(x, L.Dense(2)(y))
+
+
+@case(12)
+def repeated():
+    x = keras.Input((6, 3))
+    y = ops.repeat(L.Dense(4, activation="relu")(x), 2, axis=-1)
+    z = ops.repeat(L.Dense(8, activation="relu")(x), [1, 2, 1, 1, 3, 1], axis=1)
+    return network(x, [L.Dense(2)(y), L.Dense(2)(z)])
+
+
+@case(9)
+def resized():
+    return image(
+        L.Conv2D(5, 3, activation="relu"),
+        L.Resizing(5, 7),
+        L.Conv2D(4, 3, activation="relu"),
+        L.Resizing(4, 4, interpolation="nearest", pad_to_aspect_ratio=True),
+    )
+
+
+@case(4)
+def resized_beside_a_border_of_ones():
+    return image(
+        L.Conv2D(5, 3, activation="relu"),
+        L.Resizing(5, 7, pad_to_aspect_ratio=True, fill_value=1.0),
+        L.Conv2D(4, 3, activation="relu"),
+    )
+
+
 @case(6)
 def dotted():
     x = keras.Input((4,))
@@ -448,6 +494,81 @@ def encoder_to_decoder():
 @case(4)
 def convolutional_lstm():
     return image(L.ConvLSTM2D(4, 2), L.ReLU(), shape=(3, 5, 5, 2))
+
+
+def tokens(length=5):
+    """Embedded numbers of words, those of 0 masked: Keras adds the mask to each call."""
+    x = keras.Input((length,), dtype="int32")
+    return x, L.Embedding(3, 4, mask_zero=True)(x)
+
+
+@case(15)
+def masked_lstm():
+    x, y = tokens()
+    y = L.LSTM(5)(L.LSTM(6, return_sequences=True)(y))
+    return network(x, L.Dense(2)(y))
+
+
+@case(16)
+def masked_gru_and_simple_rnn():
+    x, y = tokens()
+    y = L.SimpleRNN(4)(L.GRU(8, return_sequences=True)(y))
+    return network(x, L.Dense(2)(y))
+
+
+@case(13)
+def masked_stacked_cells():
+    x, y = tokens()
+    return network(x, L.Dense(2)(L.RNN([L.LSTMCell(5), L.GRUCell(4)])(y)))
+
+
+@case(11)
+def masked_bidirectional():
+    x, y = tokens()
+    y = L.Bidirectional(L.LSTM(5, return_sequences=True), merge_mode="sum")(y)
+    return network(x, L.Dense(2)(L.Bidirectional(L.GRU(2))(y)))
+
+
+@case(18)
+def masked_encoder_to_decoder():
+    x, source = tokens()
+    y, target = tokens(4)
+    _, h, c = L.LSTM(6, return_state=True)(source)
+    z = L.LSTM(6, return_sequences=True)(target, [h, c])
+    return network([x, y], L.Dense(2)(L.Dense(4, activation="relu")(z)))
+
+
+@case(14)
+def masked_bidirectional_encoder_to_decoder():
+    x, source = tokens()
+    y, target = tokens(4)
+    _, *states = L.Bidirectional(L.GRU(6, return_state=True))(source)
+    z = L.Bidirectional(L.GRU(6))(target, initial_state=states)
+    return network([x, y], L.Dense(2)(z))
+
+
+@case(4)
+def masked_convolutional_lstm():
+    x = keras.Input((3, 5, 5, 2))
+    kept = ops.any(ops.not_equal(x, 0.0), axis=(2, 3, 4))
+    y = L.Flatten()(L.ConvLSTM2D(4, 2)(x, mask=kept))
+    return network(x, L.Dense(2)(y))
+
+
+@case(5)
+def masked_by_channels():
+    """What is compared to make the mask is kept; what reads it is cut."""
+    x = keras.Input((5, 3))
+    y = L.LSTM(5)(L.Masking()(L.Dense(4, activation="relu")(x)))
+    return network(x, L.Dense(2)(y))
+
+
+@case(10)
+def masked_attention():
+    x, y = tokens()
+    kept = ops.not_equal(x, 0)
+    y = L.Attention()([L.Dense(6)(y), L.Dense(6)(y)], mask=[kept, kept])
+    return network(x, L.Dense(2)(y))
 
 
 # Sharing ---------------------------------------------------------------------------

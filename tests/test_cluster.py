@@ -63,6 +63,14 @@ def config(**changes):
     return {"TF_CONFIG": json.dumps(told | changes)}
 
 
+def test_addresses_may_be_numbers_of_either_kind_and_an_index_a_text():
+    told = {"worker": ["10.0.0.1:1", "[fe80::1%eth0]:2"]}
+    found = Cluster.from_environment(
+        config(cluster=told, task={"type": "worker", "index": "1"})
+    )
+    assert found == Cluster(tuple(told["worker"]), 1)
+
+
 def test_a_chief_comes_before_the_workers():
     assert Cluster.from_environment(config()) == Cluster(("a:1", "b:1", "c:1"), 2)
 
@@ -75,8 +83,30 @@ def test_a_chief_comes_before_the_workers():
         (config(task={"type": "worker"}), "TF_CONFIG: expected JSON"),
         (config(task={"type": "worker", "index": 2}), "2 tasks 'worker', so no index 2"),
         (config(task={"type": "evaluator", "index": 0}), "'chief' and 'worker'"),
+        (config(task={"type": ["worker"], "index": 0}), "a text for the task's type"),
+        (config(task={"type": "worker", "index": 1.7}), "a whole number for its index"),
+        (config(task={"type": "worker", "index": True}), "a whole number for its index"),
+        (config(task={"type": "worker", "index": float("inf")}), "a whole number"),
+        (config(task={"type": "worker", "index": "²"}), "a whole number for its index"),
+        (config(task={"type": "worker", "index": -1}), "a whole number for its index"),
+        (config(cluster={"worker": "a:1"}), "a list of addresses a task type"),
+        (config(cluster={"worker": [["a:1"], "b:1"]}), "a list of addresses a task type"),
+        (config(cluster={"worker": {"0": "a:1", "1": "b:1"}}), "a list of addresses"),
+        (config(cluster={"worker": [1, 2]}), "a list of addresses a task type"),
+        (config(cluster={"chief": ["a:1", "b:1"], "worker": ["c:1", "d:1"]}), "one chief"),
+        (config(cluster={"worker": ["a:²", "b:1"]}), "host:port, .* got 'a:²'"),
+        (config(cluster={"worker": ["a:0", "b:1"]}), "from 1 to 65535, got 'a:0'"),
+        (config(cluster={"worker": ["http://a:1", "b:1"]}), "got 'http://a:1'"),
+        (config(cluster={"worker": [" a:1", "b:1"]}), "got ' a:1'"),
+        ({"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0"},
+         "JAX_COORDINATOR_ADDRESS: expected the chief's host:port, .* got ''"),
+        ({"JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "0", "JAX_COORDINATOR_ADDRESS": "h"},
+         "JAX_COORDINATOR_ADDRESS: .* JAX_COORDINATOR_PORT, got 'h'"),
+        ({"JAX_NUM_PROCESSES": "²"}, "JAX_NUM_PROCESSES: expected a whole number, got '²'"),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_NODELIST": "a[1-x]"},
+         r"SLURM_JOB_NODELIST: expected nodes .* got 'a\[1-x\]'"),
         (config(cluster={"ps": ["a:1"], "worker": ["b:1"]}), "parameter servers"),
-        (config(cluster={"worker": ["a", "b:1"]}), "addresses host:port, got 'a'"),
+        (config(cluster={"worker": ["a", "b:1"]}), "addresses host:port, .* got 'a'"),
         (config(cluster={"worker": ["a:1", "a:1"]}), "got a:1 more than once"),
         ({"NESTRADE_ADDRESSES": "a:1,b:1"}, "NESTRADE_RANK: expected a whole number, got ''"),
         ({"NESTRADE_ADDRESSES": "a:1,b:1", "NESTRADE_RANK": "2"}, "below .* 2, got 2"),
@@ -221,9 +251,55 @@ def test_the_time_limit_ends_all_that_was_started(tmp_path):
     assert not (tmp_path / "late").exists()
 
 
+LINE = """
+import os, pathlib, signal, socket, sys, time
+first = os.environ["NESTRADE_ADDRESSES"].split(",")[0].split(":")
+address, mark = (first[0], int(first[1])), pathlib.Path(sys.argv[1])
+if os.environ["NESTRADE_RANK"] == "0":
+    with socket.create_server(address) as door:  # reuses it, as the engines do
+        line, _ = door.accept()
+    line.close()  # first, so that this end of the line is the one that lingers
+    if not mark.exists():
+        time.sleep(1)
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+else:
+    for _ in range(300):
+        try:
+            socket.create_connection(address).recv(1)
+            break
+        except OSError:
+            time.sleep(0.1)
+"""
+
+
+def test_a_group_is_started_again_on_the_ports_that_it_had(tmp_path, capsys):
+    command = [sys.executable, "-c", LINE, str(tmp_path / "mark")]
+    assert launch(command, 2, restarts=1, limit=100, port=free_port()) == 0
+    assert "Worker 0 was ended by signal 9. Starting all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("code", [124, 137, 255])
+def test_a_program_may_end_with_any_code_by_itself(code, capsys):
+    command = [sys.executable, "-c", f"raise SystemExit({code})"]
+    assert launch(command, 1, restarts=1) == code
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"[launch] Worker 0 failed, code {code}. Starting all again.",
+        f"[launch] Worker 0 failed, code {code}. No restarts are left.",
+    ]
+
+
 def test_what_cannot_be_launched_is_refused():
     with pytest.raises(ValueError, match="workers: expected .* at least 1, got 0"):
         launch(["true"], 0)
+    for port, message in (
+        (-1, "at least 0, got -1"),
+        (True, "at least 0, got True"),
+        (65535, "at most 65534, so that 2 workers .* got 65535"),
+    ):
+        with pytest.raises(ValueError, match=f"port: expected .*{message}"):
+            launch(["true"], 2, port=port)
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
         port = door.getsockname()[1]

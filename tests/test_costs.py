@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from nestrade_lib import count_costs, create_model, register_macs, variable_uses
+from nestrade_lib import (
+    Budget,
+    Nestrade,
+    count_costs,
+    create_model,
+    register_macs,
+    variable_uses,
+)
+from nestrade_lib.report import Report
+from nestrade_lib.uses import registry
 
 pytestmark = pytest.mark.any_backend
 
@@ -52,6 +61,23 @@ def test_a_convolution_costs_its_multiplications(
         ([kl.SeparableConv2D(6, 3)], (5, 5, 4), 9 * (9 * 4 + 4 * 6)),
         ([kl.LSTM(5)], (7, 3), 7 * 4 * (3 * 5 + 5 * 5)),
         ([kl.Bidirectional(kl.GRU(5))], (7, 3), 2 * 7 * 3 * (3 * 5 + 5 * 5)),
+        ([kl.RNN(kl.LSTMCell(5))], (7, 3), 7 * 4 * (3 * 5 + 5 * 5)),
+        (
+            [kl.RNN([kl.GRUCell(5), kl.SimpleRNNCell(4)], return_sequences=True)],
+            (7, 3),
+            7 * 3 * (3 * 5 + 5 * 5) + 7 * (5 * 4 + 4 * 4),
+        ),
+        ([kl.ConvLSTM1D(4, 3)], (5, 9, 2), 5 * 7 * 4 * 3 * (2 * 4 + 4 * 4)),
+        (
+            [kl.ConvLSTM2D(4, 3, strides=2, return_sequences=True)],
+            (5, 9, 7, 2),
+            5 * 4 * 3 * 4 * 9 * (2 * 4 + 4 * 4),
+        ),
+        (
+            [kl.ConvLSTM3D(4, 2, padding="same")],
+            (5, 3, 4, 2, 2),
+            5 * 24 * 4 * 8 * (2 * 4 + 4 * 4),
+        ),
         ([kl.TimeDistributed(kl.Dense(5))], (7, 3), 7 * 15),
         ([kl.Embedding(10, 4), kl.Flatten(), kl.Dense(2)], (3,), 3 * 4 * 2),
         ([kl.BatchNormalization(), kl.ReLU(), kl.Dropout(0.5), kl.Dense(1)], (4,), 4),
@@ -66,6 +92,61 @@ def test_attention_counts_its_products_and_its_projections():
     model = keras.Model(x, kl.MultiHeadAttention(4, 8)(x, x))
     projections = 4 * 16 * 32 * 4 * 8
     assert count_costs(model).macs == projections + 16 * 16 * 4 * (8 + 8)
+
+
+@pytest.mark.parametrize("kind", [kl.MultiHeadAttention, kl.GroupQueryAttention])
+def test_attention_counts_the_same_however_it_is_called(kind):
+    q, v, k = keras.Input((6, 8)), keras.Input((5, 8)), keras.Input((5, 8))
+    mask = keras.Input((6, 5), dtype="bool")
+
+    def cost(*args, **kwargs):
+        attention = kind(4, 8) if kind is kl.MultiHeadAttention else kind(8, 4, 2)
+        return count_costs(
+            keras.Model([q, v, k, mask], attention(*args, **kwargs))
+        ).macs
+
+    named = cost(attention_mask=mask, key=k, value=v, query=q)
+    assert named == cost(q, v, k, attention_mask=mask)
+    assert cost(query=q, value=v, attention_mask=mask) == cost(q, v)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_an_embedding_read_backwards_costs_a_product_with_its_table(tied):
+    x = keras.Input((7,), dtype="int32")
+    table = kl.ReversibleEmbedding(10, 4, tie_weights=tied)
+    model = keras.Model(x, table(kl.Dense(4)(table(x)), reverse=True))
+    assert count_costs(model).macs == 7 * 4 * 4 + 7 * 4 * 10
+
+
+@keras.saving.register_keras_serializable("test_costs")
+class Leaky(keras.Layer):
+    """A recurrent cell of one's own."""
+
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units = self.state_size = self.output_size = units
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], self.units))
+
+    def call(self, x, states):
+        h = 0.9 * states[0] + keras.ops.matmul(x, self.kernel)
+        return h, [h]
+
+
+def test_a_cell_of_ones_own_is_counted_once_it_is_registered():
+    for cell in (Leaky(5), [kl.GRUCell(3), Leaky(5)]):
+        rnn = kl.RNN(cell, name="mine")
+        model = keras.Sequential([keras.Input((7, 3)), rnn, kl.Dense(2)])
+        assert count_costs(model).unknown == ["mine"]
+    register_macs(Leaky)(lambda layer, inputs, output: [(layer.kernel, 1)])
+    assert count_costs(model).macs == 7 * 3 * (9 + 9) + 7 * 15 + 10
+
+
+def test_norms_of_several_axes_are_known():
+    layers = [kl.LayerNormalization(axis=(1, 2)), kl.Flatten(), kl.Dense(2)]
+    costs = count_costs(keras.Sequential([keras.Input((3, 4)), *layers]))
+    assert not costs.unknown and costs.macs == 24
 
 
 def test_shared_layers_cost_a_call_each_and_parameters_once():
@@ -112,8 +193,8 @@ def test_published_networks_have_their_published_size(name):
 
 def test_uses_times_sizes_are_the_macs():
     model = create_model((28, 28, 1), 10)
-    uses = variable_uses(model)
-    total = sum(uses.get(id(v), 0) * math.prod(v.shape) for v in model.variables)
+    found = variable_uses(model)
+    total = sum(found.get(id(v), 0) * math.prod(v.shape) for v in model.variables)
     assert total == count_costs(model).macs == 2_293_000
 
 
@@ -143,6 +224,40 @@ def test_unknown_layers_say_so_until_they_are_registered():
     assert costs.unknown == ["mine"] and "≥ 8" in str(costs)
     register_macs(Scale)(lambda layer, inputs, output: [(layer.factor, 1)])
     assert count_costs(model).macs == 12 and not count_costs(model).unknown
+
+
+class Gain(Scale):
+    """The same, never registered."""
+
+    def call(self, x):
+        return x * self.factor
+
+
+def gained(classes=2):
+    layers = [Gain(name="mine"), kl.Dense(6), kl.Dense(classes)]
+    network = keras.Sequential([keras.Input((4,)), *layers])
+    network.compile("sgd", "mse")
+    return network
+
+
+@pytest.mark.parametrize(
+    "budget", [0.5, Budget(macs=0.5, params=0.5), Budget(latency=0.5)], ids=str
+)
+def test_a_budget_of_what_no_rule_counts_is_refused(budget, monkeypatch):
+    monkeypatch.delitem(registry._RULES, Scale, raising=False)
+    with pytest.raises(ValueError, match="'mine'.*register_macs"):
+        Nestrade(gained(), budget, keep=["mine"])
+    # Of other costs, and where nothing is to go, it is none of its concern.
+    for other in (Budget(params=0.9), 1):
+        assert Nestrade(gained(), other, keep=["mine"]).dense_costs.unknown == ["mine"]
+    monkeypatch.setitem(registry._RULES, Gain, lambda layer, *_: [(layer.factor, 1)])
+    assert Nestrade(gained(), 0.5, keep=["mine"]).dense_costs.macs == 4 + 24 + 12
+
+
+def test_a_report_says_that_a_total_is_a_least_one(monkeypatch):
+    monkeypatch.delitem(registry._RULES, Scale, raising=False)
+    report = str(Report(count_costs(gained(4)), count_costs(gained(2))))
+    assert "≥ 48 → ≥ 36" in report and " ? " in report
 
 
 def test_half_precision_halves_the_activations():

@@ -111,6 +111,7 @@ def test_lint_passes_what_holds(notebook):
 
 LINES_21 = "\n".join(["1"] * 21)
 PNG_TAG = "<img src='a.png'>"
+ADDRESS = "<keras.src.History object at 0x7f8a>"
 SPOILED_CELLS = [
     ("setup_cell.ipy", 0, {"source": "import nestrade_lib"}),
     ("nbval-ignore-output", 0, {"metadata": {}}),
@@ -121,6 +122,11 @@ SPOILED_CELLS = [
     ("by a comment", SUM, {"source": "1  # NBVAL_IGNORE_OUTPUT"}),
     ("raised an error", ERROR, {"metadata": {}}),
     ("raised none", ERROR, {"outputs": []}),
+    (
+        "the address",
+        SUM,
+        {"outputs": [v4.new_output("display_data", {"text/plain": ADDRESS})]},
+    ),
     ("21 lines", SUM, {"source": LINES_21}),
     ("mystnb.image.alt", PICTURE, {"metadata": {}}),
     ("mystnb.image.alt", PICTURE, {"metadata": {"mystnb": {"image": {"alt": " "}}}}),

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from nestrade_lib import Nestrade, Schedule, create_loss, rescale, trace
+from nestrade_lib import Nestrade, Schedule, create_loss, trace
+from nestrade_lib.fitting import rescale
 from nestrade_lib.scaling import Engine, NoiseScale
 
 pytestmark = pytest.mark.any_backend

@@ -7,7 +7,8 @@ from keras import layers as L
 from keras import optimizers
 
 from nestrade_lib import Nestrade, Schedule, create_loss
-from nestrade_lib.run import Run
+from nestrade_lib.fitting.run import Run
+from nestrade_lib.fitting.source import Source
 from nestrade_lib.scaling import (
     Checkpoints,
     Disagreement,
@@ -16,7 +17,7 @@ from nestrade_lib.scaling import (
     noise_scale,
     start,
 )
-from nestrade_lib.segments import Source
+from nestrade_lib.scaling.digest import digest
 
 pytestmark = pytest.mark.any_backend
 BACKEND = keras.backend.backend()
@@ -47,12 +48,13 @@ def dropped():
     return [*plain()[:2], L.Dropout(0.3), *plain()[2:]]
 
 
-def build(engine, stack=plain, optimizer="adam", **options):
+def build(engine, stack=plain, optimizer="adam", loss=None, **options):
     keras.utils.set_random_seed(0)
     with engine.scope():
         network = keras.Sequential(stack())
         optimizer = optimizer() if callable(optimizer) else optimizer
-        network.compile(optimizer, create_loss(), metrics=["accuracy"], **options)
+        loss = loss or create_loss()
+        network.compile(optimizer, loss, metrics=["accuracy"], **options)
     return network
 
 
@@ -97,8 +99,9 @@ if BACKEND == "jax":  # one global computation: the same coins, and Keras' own l
         plain,
         lambda: optimizers.SGD(0.05, gradient_accumulation_steps=2),
     )
-ALL = [(name, 0.4, 2) for name in CASES]
-ALL += [("adam", 1, 2), ("normed sgd", 1, 2), ("normed adam", 0.4, 4)]
+# One of them without a cut, as Keras' own fit would train.
+ALL = [(name, 1 if name == "global_clipnorm" else 0.4, 2) for name in CASES]
+ALL += [("normed adam", 0.4, 4)]
 if BACKEND == "jax":  # compiles each anew, and nothing of these is ours there
     spared = "sgd", "adamw", "averaged", "global_clipnorm", "normed sgd"
     ALL = [case for case in ALL if case[0] not in spared]
@@ -144,20 +147,51 @@ def test_a_teacher_teaches_all_devices_alike_on_jax():
     assert difference(one[0], many[0]) < 1e-6
 
 
-@pytest.mark.parametrize("rows", [1, 2, 7, 32, 37])
-def test_every_row_is_evaluated_and_predicted_once(rows):
-    found, answers = [], []
+@pytest.fixture(scope="module")
+def trained():
+    """The same network, trained on one device and on four."""
+    trainers = []
     for engine in (start("single"), start(devices=4)):
         trainer = Nestrade(build(engine), 1, engine=engine)
         trainer.fit(FLAT, Y, batch_size=32, verbose=0)
-        data = {"x": FLAT[:rows], "batch_size": 8, "verbose": 0}
-        found.append(trainer.evaluate(y=Y[:rows], **data, return_dict=True))
-        answers.append(trainer.predict(**data))
-    assert found[0].keys() == found[1].keys()
-    for name, value in found[0].items():
-        assert found[1][name] == pytest.approx(value, abs=1e-5)
+        trainers.append(trainer)
+    return trainers
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 32, 37])
+def test_every_row_is_evaluated_and_predicted_once(trained, rows):
+    data = {"x": FLAT[:rows], "batch_size": 8, "verbose": 0}
+    one, many = (t.evaluate(y=Y[:rows], **data, return_dict=True) for t in trained)
+    assert one.keys() == many.keys()
+    for name, value in one.items():
+        assert many[name] == pytest.approx(value, abs=1e-5)
+    answers = [trainer.predict(**data) for trainer in trained]
     assert answers[0].shape == (rows, 3)
     np.testing.assert_allclose(*answers, atol=1e-5)
+
+
+@only_tensorflow
+def test_evaluation_is_traced_once_for_a_network():
+    engine, traced = start(devices=2), []
+    network = build(engine)
+    own = network.test_step
+
+    def counted(data):
+        traced.append(data)
+        return own(data)
+
+    network.test_step = counted
+    trainer = Nestrade(network, 1, engine=engine)
+    data = {"x": FLAT[:37], "y": Y[:37], "batch_size": 16, "verbose": 0}
+    first = trainer.evaluate(**data)
+    once = len(traced)
+    assert once and trainer.evaluate(**data) == pytest.approx(first, abs=1e-5)
+    assert len(traced) == once
+    answers = np.argsort(trainer.predict(FLAT[:37]))[:, -2:]
+    top = keras.metrics.SparseTopKCategoricalAccuracy(2)
+    network.compile("sgd", create_loss(), metrics=[top])
+    among = (answers == Y[:37, None]).any(axis=1).mean()
+    assert trainer.evaluate(**data)[1] == pytest.approx(among)
 
 
 def batches(drop=True):
@@ -238,6 +272,42 @@ def test_averaged_weights_arrive_where_nothing_is_cut():
     assert difference(weights[0], weights[2]) < 1e-6
 
 
+class Killed(Exception):
+    """Stands for a process that ends."""
+
+
+class KillIn(keras.callbacks.Callback):
+    """Ends in an epoch of this number, and writes down where it starts."""
+
+    def __init__(self, epoch=None):
+        super().__init__()
+        self.last, self.seen = epoch, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.seen.append(epoch)
+        if epoch == self.last:
+            raise Killed
+
+
+def test_a_run_goes_on_on_another_number_of_devices(tmp_path):
+    found = []
+    one, two = start("single"), start(devices=2)
+    for folder, kills in (("whole", [(one, None)]), ("moved", [(two, 3), (one, None)])):
+        for engine, last in kills:
+            kill = KillIn(last)
+            network = build(engine, normed, lambda: optimizers.SGD(0.02))
+            how = {"schedule": CUTS, "growth": 1, "engine": engine}
+            fit = {"batch_size": 32, "epochs": 5, "verbose": 0, "callbacks": [kill]}
+            trainer = Nestrade(network, 0.4, **how)
+            try:
+                trainer.fit(X, Y, **fit, backup_dir=tmp_path / folder)
+            except Killed:
+                continue
+        found.append([keras.ops.convert_to_numpy(v) for v in trainer.network.weights])
+    assert kill.seen == [3, 4]
+    assert difference(*found) < 1e-5
+
+
 @only_tensorflow
 def test_what_was_made_right_is_undone_when_training_ends():
     engine = start(devices=2)
@@ -256,10 +326,10 @@ def test_one_device_by_name_and_data_that_end_too_soon():
     trainer.fit(FLAT[:50], Y[:50], batch_size=16, epochs=4, verbose=0)
     two = start(devices=2)
     rows = ((FLAT[:16], Y[:16]) for _ in range(6))
-    with pytest.raises(ValueError, match="data ended before their last epoch did"):
-        Nestrade(build(two), 1, engine=two).fit(
-            rows, epochs=3, steps_per_epoch=4, verbose=0
-        )
+    trainer = Nestrade(build(two), 1, engine=two)
+    with pytest.warns(UserWarning, match="data ended in epoch 2"):
+        trainer.fit(rows, epochs=3, steps_per_epoch=4, verbose=0)
+    assert int(keras.ops.convert_to_numpy(trainer.optimizer.iterations)) == 6
     masked_norm = lambda: [*masked()[:2], L.BatchNormalization(), L.LSTM(4), L.Dense(3)]  # noqa: E731
     with pytest.raises(ValueError, match="batch norm of masked inputs"):
         two.prepare(build(two, masked_norm))
@@ -318,6 +388,109 @@ def test_losses_that_replicas_cannot_average_are_refused():
             engine.prepare(refused)
 
 
+def own_loss(divide):
+    class OwnLoss(keras.Sequential):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            found = keras.losses.categorical_crossentropy(y, y_pred)
+            return keras.ops.mean(found) / (replicas_here() if divide else 1)
+
+    return OwnLoss
+
+
+def replicas_here():
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def scalar(y, predicted):
+    return keras.ops.mean((y - predicted) ** 2)
+
+
+def coupled(y, predicted):
+    """One number a row, each divided by how many rows are of the first class."""
+    rows = keras.ops.mean((y - predicted) ** 2, axis=-1)
+    return rows / (1 + keras.ops.sum(y[:, 0]))
+
+
+class Soft(L.Layer):
+    """Draws random numbers in inference too: its losses cannot be compared."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(1)
+
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x), seed=self.seed)
+
+
+LOSSES = {  # what is refused and why, or None where all is well
+    "scalar": (scalar, keras.Sequential, "2 times in all"),
+    "compute_loss": (None, own_loss(divide=False), "2 times in all"),
+    "divided": (None, own_loss(divide=True), None),
+    "Dice": (keras.losses.Dice(), keras.Sequential, "2 times in all"),
+    "Tversky": (keras.losses.Tversky(), keras.Sequential, "2 times in all"),
+    "Dice of each row": (keras.losses.Dice(axis=-1), keras.Sequential, None),
+    "coupled": (coupled, keras.Sequential, "depends on the others"),
+    "sum": (keras.losses.MeanSquaredError("sum"), keras.Sequential, None),
+}
+
+
+@only_tensorflow
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_that_do_not_add_up_over_replicas_are_refused(name):
+    loss, kind, message = LOSSES[name]
+    one_hot = np.eye(3, dtype="float32")[Y]
+    found = []
+    for engine in (start("single"), start(devices=2)):
+        keras.utils.set_random_seed(0)
+        with engine.scope():
+            last = L.Dense(3, activation="softmax")
+            network = kind([*plain()[:2], L.Dropout(0.0), last])
+            network.compile(optimizers.SGD(0.001), loss)
+        trainer = Nestrade(network, 1, engine=engine)
+        before = [keras.ops.convert_to_numpy(v) for v in network.variables]
+        if message and engine.replicas > 1:
+            given = (
+                (FLAT, one_hot),
+                ((row for row in [(FLAT[:32], one_hot[:32])]), None),
+            )
+            for (x, y), how in zip(given, ({"batch_size": 32}, {"steps_per_epoch": 1})):
+                with pytest.raises(
+                    ValueError, match=f"32 rows .* 2 replicas; .*{message}"
+                ):
+                    trainer.fit(x, y, verbose=0, **how)
+            after = [keras.ops.convert_to_numpy(v) for v in network.variables]
+            assert difference(before, after) == 0
+            return
+        logs = trainer.fit(FLAT, one_hot, batch_size=32, epochs=2, verbose=0).history
+        found.append([*network.get_weights(), np.array(logs["loss"])])
+    assert difference(*found) < 1e-6
+
+
+@only_tensorflow
+def test_checking_a_loss_leaves_everything_as_it_was_and_random_ones_alone():
+    engine = start(devices=2)
+    with engine.scope():
+        network = keras.Sequential([*plain()[:2], Soft(), L.Dense(3)])
+        network.compile("sgd", create_loss(), weighted_metrics=["accuracy"])
+    network.evaluate(FLAT[:32], Y[:32], verbose=0)
+    held = [*network.variables, *network.metrics_variables]
+    before = [keras.ops.convert_to_numpy(v) for v in held]
+    engine.check_loss(network, (FLAT[:33], Y[:33], np.arange(33.0)))
+    after = [keras.ops.convert_to_numpy(v) for v in held]
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+@only_tensorflow
+def test_weights_overwritten_by_their_averages_are_refused():
+    engine = start(devices=2)
+    often = {"use_ema": True, "ema_overwrite_frequency": 3}
+    network = build(engine, optimizer=lambda: optimizers.SGD(0.1, **often))
+    with pytest.raises(ValueError, match="ema_overwrite_frequency=3.*Leave .* away"):
+        Nestrade(network, 0.4, engine=engine).fit(FLAT, Y, batch_size=32, verbose=0)
+
+
 def test_networks_and_batches_that_do_not_fit_the_devices_are_refused():
     engine = start(devices=2)
     outside = build(start("single"))
@@ -357,6 +530,15 @@ def test_networks_and_batches_that_do_not_fit_the_devices_are_refused():
 def test_devices_that_are_not_there_are_refused(given, error, message):
     with pytest.raises(error, match=message):
         start(**given)
+
+
+def test_devices_of_several_workers_are_not_counted(monkeypatch):
+    monkeypatch.setenv("NESTRADE_ADDRESSES", "127.0.0.1:1,127.0.0.1:2")
+    monkeypatch.setenv("NESTRADE_RANK", "1")
+    with pytest.raises(
+        ValueError, match="devices: .* names 2 workers, .* got 2. Leave"
+    ):
+        start(devices=2, limit=0.1)
 
 
 def test_logical_devices_come_first():
@@ -421,7 +603,101 @@ def test_workers_whose_weights_have_drifted_apart_are_told():
     for alike, what in ((0, "structure"), (1, "weights")):
         trainer = Nestrade(build(Engine()), 0.4, engine=Two(alike))
         with pytest.raises(Disagreement, match=f"{what}: worker 1 .*an all-reduce"):
-            Run(trainer, Source(FLAT, Y), 1, False, None)
+            Run(
+                trainer, Source(FLAT, Y), 1, False, None, keras.callbacks.CallbackList()
+            )
+
+
+class Beside(Engine):
+    """One of two workers, the chief, or the second beside what the chief has said."""
+
+    workers = 2
+
+    def __init__(self, said=None):
+        self.said, self.rank = [], 0 if said is None else 1
+        self.heard = iter(said or ())
+
+    def gather(self, numbers):
+        mine = np.asarray(numbers, "int32")
+        self.said.append(mine)
+        return np.stack([mine if self.rank == 0 else next(self.heard), mine])
+
+    def part(self, batch):
+        return batch[: len(batch) // 2]  # the same: nobody adds up their gradients
+
+
+def side_by_side(chief, other):
+    """Train as two workers would, each with its own data and arguments of `fit`."""
+    said = None
+    for (data, compiled), settings in (chief, other):
+        engine = Beside(said)
+        network = build(engine, **compiled)
+        how = {"epochs": 2, "verbose": 0, **settings}
+        x, y = data()
+        trainer = Nestrade(network, 1, engine=engine)
+        if engine.rank and "drift" in how:
+            how["callbacks"] = [how.pop("drift")]
+        how.pop("drift", None)
+        trainer.fit(x, y, **how)
+        said = engine.said
+
+
+class Drift(keras.callbacks.Callback):
+    """Changes a weight on its own worker."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        weight = self.model.trainable_variables[0]
+        weight.assign(weight + 1)
+
+
+class Reordered(keras.utils.PyDataset):
+    """An order that each worker draws by itself."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.order = np.random.default_rng(seed).permutation(len(Y))
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        rows = self.order[32 * index : 32 * index + 32]
+        return FLAT[rows], Y[rows]
+
+
+def whole():
+    return FLAT, Y
+
+
+PLAIN = (whole, {}), {"batch_size": 32}
+OTHERS = {  # settings of the chief, of the other worker, what the error names
+    "momentum": (PLAIN, ((whole, {"optimizer": lambda: optimizers.SGD(0.1)}), PLAIN[1]),
+                 "the optimizer, loss or metrics"),
+    "class_weight": (PLAIN, (PLAIN[0], {"batch_size": 32, "class_weight": {0: 2.0}}),
+                     "class_weight"),
+    "batch_size": (PLAIN, (PLAIN[0], {"batch_size": 16}), "the steps .*, batch_size"),
+    "epochs": (PLAIN, (PLAIN[0], {"batch_size": 32, "epochs": 3}), "the epochs"),
+    "shuffle": (PLAIN, (PLAIN[0], {"batch_size": 32, "shuffle": False}), "shuffle"),
+    "data": (PLAIN, ((lambda: (FLAT + 1, Y), {}), PLAIN[1]), "the training data"),
+    "weights": (PLAIN, (PLAIN[0], {"batch_size": 32, "drift": Drift()}),
+                "the network's weights"),
+    "order": (((lambda: (Reordered(0), None), {}), {}),
+              ((lambda: (Reordered(1), None), {}), {}), "a batch of the training data"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_workers_that_are_to_do_something_else_are_told_before_they_do(name):
+    chief, other, what = OTHERS[name]
+    if name in ("momentum", "order"):  # who does the same is not held up
+        side_by_side(chief, chief)
+    with pytest.raises(Disagreement, match=f"Workers differ in {what}: worker 1 from"):
+        side_by_side(chief, other)
+
+
+def test_words_are_told_apart_too():
+    words = [np.array(["some", word], object) for word in ("words", "words", "more")]
+    assert digest(words[0]) == digest(words[1]) != digest(words[2])
 
 
 def test_a_folder_that_is_not_the_chiefs_is_told(tmp_path):
@@ -466,26 +742,60 @@ def with_keras_fit(
     return difference(*found)
 
 
-WRONG = {
+def mean_by_itself(y, predicted):
+    found = keras.losses.sparse_categorical_crossentropy(y, predicted, from_logits=True)
+    return keras.ops.mean(found)
+
+
+# Several steps an execution crashed once (keras#19246), and are right in Keras 3.15.
+WRONG = {  # trained to other weights
     "batch norms take each replica's own statistics": {"stack": normed},
     "gradients are clipped before they are added up": {
         "optimizer": lambda: optimizers.SGD(0.05, global_clipnorm=0.01)
     },
     "replicas of unequal batches count alike": {"rows": 32 + 7},
-    "jit_compile (keras#20582)": {"compiled": {"jit_compile": True}},
-    "gradient accumulation (keras#20582)": {
-        "optimizer": lambda: optimizers.SGD(0.05, gradient_accumulation_steps=2)
-    },
+    "a replica without rows counts as one with": {"rows": 32 + 1},
+    "a loss that is one number is not divided": {"compiled": {"loss": mean_by_itself}},
+}
+CRASHES = {  # the error that means the bug, and no other
+    "jit_compile (keras#20582)": (
+        {"compiled": {"jit_compile": True}},
+        "InvalidArgumentError",
+        "known_issues#tfvariable_on_a_different_device",
+    ),
+    "gradient accumulation (keras#20582)": (
+        {"optimizer": lambda: optimizers.SGD(0.05, gradient_accumulation_steps=2)},
+        "RuntimeError",
+        "`merge_call` called while defining a new graph",
+    ),
+    "averages that overwrite weights": (
+        {
+            "optimizer": lambda: optimizers.SGD(
+                0.05, use_ema=True, ema_overwrite_frequency=2
+            )
+        },
+        "RuntimeError",
+        "`merge_call` called while defining a new graph",
+    ),
 }
 
 
 @only_tensorflow
 @pytest.mark.parametrize("bug", WRONG)
 def test_keras_under_a_strategy(bug):
-    try:
-        wrong = with_keras_fit(2, **WRONG[bug]) > 1e-6
-    except Exception:  # some crash, in ways of their own
-        wrong = True
-    if wrong:
+    if with_keras_fit(2, **WRONG[bug]) > 1e-6:
         pytest.xfail(bug)
     pytest.fail(f"Keras trains this as one device would: {bug}. Drop the workaround.")
+
+
+@only_tensorflow
+@pytest.mark.parametrize("bug", CRASHES)
+def test_keras_crashes_under_a_strategy(bug):
+    options, kind, message = CRASHES[bug]
+    try:
+        with_keras_fit(2, **options)
+    except Exception as error:
+        if type(error).__name__ != kind or message not in str(error):
+            raise
+        pytest.xfail(bug)
+    pytest.fail(f"Keras trains this: {bug}. Drop the workaround, if it is right.")

@@ -51,7 +51,13 @@ def test_two_workers_of_two_devices_equal_one(whole, tmp_path):
     assert difference(whole, tmp_path) < 1e-5
 
 
-@pytest.mark.parametrize("die", ["1:step:7", "0:cut:2", "0:name:3"])
+# Twenty moments on each backend: `python -m benchmarks.faults`.
+MOMENTS = ["1:step:7", "0:cut:2", "0:name:3"]
+if keras.backend.backend() == "jax":
+    MOMENTS = MOMENTS[1:2]
+
+
+@pytest.mark.parametrize("die", MOMENTS)
 def test_a_killed_worker_is_seen_and_the_group_ends_with_the_same_weights(
     whole, tmp_path, die
 ):
@@ -94,7 +100,12 @@ def test_keras_own_loop_on_several_tensorflow_workers(tmp_path):
         pytest.skip("tf.distribute")
     (tmp_path / "stock.py").write_text(STOCK)
     command = [sys.executable, str(tmp_path / "stock.py")]
-    if launch(command, 2, restarts=0, limit=120, out=io.StringIO()):
+    log = io.StringIO()
+    if launch(command, 2, restarts=0, limit=120, out=log):
+        # The bug, and no other: Keras makes a number of what replicas hold each.
+        assert "Attempt to convert a value (PerReplica:" in log.getvalue(), (
+            log.getvalue()
+        )
         pytest.xfail("keras#20585")
     pytest.fail(
         "Keras' fit runs on several workers: is a loop of our own still needed?"

@@ -55,13 +55,35 @@ def test_the_cost_of_an_unbuilt_network_is_that_of_the_built_one(scores):
     assert built.activation_bytes == left["activation_bytes"]
 
 
-@settings(max_examples=20)
-@given(scores=scores, most=st.floats(0.1, 1))
-def test_no_layer_loses_more_than_allowed(scores, most):
-    keep = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most=most)
+@settings(max_examples=40)
+@given(scores=scores, most=st.floats(0.01, 1), multiple=st.integers(1, 6))
+def test_no_layer_loses_more_than_allowed_and_no_width_is_a_dead_end(
+    scores, most, multiple
+):
+    keep = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most, multiple)
     for layer in set(GRAPH.layers):
         width = (GRAPH.layers == layer).sum()
-        assert (keep & (GRAPH.layers == layer)).sum() >= (1 - most) * width - 1e-9
+        gone = width - (keep & (GRAPH.layers == layer)).sum()
+        assert gone <= max(most * width, width % multiple or multiple) + 1e-9
+    freely = choose(GRAPH, COSTS, scores, {"macs": 1.0}, multiple=multiple)
+    assert keep.all() == freely.all()
+
+
+@settings(max_examples=60)
+@given(seed=st.integers(0, 999), share=st.floats(0.1, 0.9), multiple=st.integers(2, 9))
+def test_widths_that_are_cut_become_multiples(seed, share, multiple):
+    layers = [kl.Dense(25), kl.Dense(50), kl.Dense(33), kl.Dense(3)]
+    network = keras.Sequential([keras.Input((8,)), *layers])
+    graph = trace(network)
+    costs = ChannelCosts(network, graph)
+    dense = costs.total(np.ones(graph.count, bool))
+    scores = np.random.default_rng(seed).random(graph.count)
+    keep = choose(
+        graph, costs, scores, {"macs": share * dense["macs"]}, multiple=multiple
+    )
+    for layer in set(graph.layers):
+        here = graph.layers == layer
+        assert keep[here].all() or keep[here].sum() % multiple == 0
 
 
 def test_the_path_falls_from_all_to_the_budget():
@@ -79,6 +101,10 @@ def test_the_path_falls_from_all_to_the_budget():
         {"cuts": 0},
         {"most": 0},
         {"multiple": 0},
+        {"multiple": 2.5},
+        {"cuts": True},
+        {"shrink": "long"},
+        {"start": "a"},
     ],
 )
 def test_bad_schedules_are_refused(options):

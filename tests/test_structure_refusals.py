@@ -6,7 +6,14 @@ import pytest
 from keras import layers as L
 from test_structure_cases import assert_same, outputs, random_cut, randomize, trained
 
-from nestrade_lib import RefusedCut, UnsupportedLayer, register_rule, restructure, trace
+from nestrade_lib import (
+    Nestrade,
+    RefusedCut,
+    UnsupportedLayer,
+    register_rule,
+    restructure,
+    trace,
+)
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
 from nestrade_lib.surgery.proof import random_inputs
 
@@ -120,6 +127,33 @@ def test_registered_layer_is_cut(monkeypatch):
 def test_network_that_cannot_be_traced(make, error, words):
     with pytest.raises(error, match=words):
         trace(make())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: L.LSTM(4, stateful=True, name="odd"),
+        lambda: L.RNN([L.GRUCell(4), L.GRUCell(3)], stateful=True, name="odd"),
+        lambda: L.Bidirectional(L.GRU(4, stateful=True), name="odd"),
+        lambda: L.LSTM(4, name="odd"),
+    ],
+    ids=["lstm", "cells", "both", "stateless"],
+)
+@pytest.mark.parametrize("keep", [[], ["odd"], ["inside"]])
+def test_layer_that_keeps_its_states_between_batches(make, keep):
+    x = keras.Input((5, 3), batch_size=8)
+    inside = keras.Model(x, make()(x), name="inside")
+    network = keras.Model(x, L.Dense(2)(L.Dense(6, "relu")(inside(x))))
+    network.compile("sgd", "mse")
+    if not inside.get_layer("odd").stateful:
+        graph = trace(network, keep=keep)
+        assert restructure(network, random_cut(graph), graph).inputs[0].shape[0] == 8
+        return
+    for refused in (trace, Nestrade):
+        with pytest.raises(
+            UnsupportedLayer, match="'odd'.*stateful=True.*return_state"
+        ):
+            refused(network, keep=keep)
 
 
 def frozen(network):

@@ -15,6 +15,7 @@ from keras import optimizers
 from test_structure_cases import outputs, random_cut, randomize, trained, zero_channels
 
 from nestrade_lib import restructure, trace, verify
+from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.proof import random_inputs, tolerance
 
 DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
@@ -125,6 +126,42 @@ def test_frozen_flags_are_carried_over():
     ]
 
 
+@pytest.mark.any_backend
+def test_flags_of_single_weights_are_carried_over():
+    x = keras.Input((5, 3))
+    attention = L.MultiHeadAttention(3, 4, name="attention")
+    y = L.TimeDistributed(L.Dense(6, activation="relu"), name="wrapper")(
+        attention(x, x)
+    )
+    inside = keras.Sequential(
+        [keras.Input((5, 6)), L.Dense(8, name="a")], name="inside"
+    )
+    network = keras.Model(x, L.Dense(2)(L.BatchNormalization(name="norm")(inside(y))))
+    randomize(network)
+    frozen = [
+        inside.get_layer("a").bias,
+        network.get_layer("norm").gamma,
+        network.get_layer("wrapper").layer.kernel,
+        attention._query_dense.bias,
+    ]
+    attention._key_dense.trainable = False
+    for variable in frozen:
+        variable.trainable = False
+    probe = random_inputs(network)
+    trained(network, optimizers.Adam(0.01), probe)
+    graph = trace(network)
+    keep = random_cut(graph)
+    once = restructure(network, keep, graph, probe)
+    twice = restructure(once, random_cut(trace(once)), probe=probe)
+    for smaller in (once, twice):
+        assert [v.trainable for v in smaller.variables] == [
+            v.trainable for v in network.variables
+        ]
+        assert not smaller.get_layer("attention")._key_dense.trainable
+        assert len(smaller.trainable_variables) == len(network.trainable_variables)
+    assert verify(network, once, keep, probe, graph)["step"] <= 1e-5
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])
 def test_other_precisions(policy):
     if keras.backend.backend() == "jax" and policy == "float64":
@@ -225,3 +262,137 @@ def test_fifty_cuts_leave_one_network():
     assert network.layers[0].units == 10
     assert sum(ref() is not None for ref in gone) == 0
     assert np.isfinite(outputs(network, random_inputs(network))[0]).all()
+
+
+@keras.saving.register_keras_serializable("tests")
+class Gentle(optimizers.SGD):
+    """An optimizer with a number of its own that its configuration does not keep."""
+
+    gentleness = 1.0
+
+    def update_step(self, gradient, variable, learning_rate):
+        super().update_step(gradient * self.gentleness, variable, learning_rate)
+
+
+SPARED = {
+    "names": lambda network: {"var_names": ["bias", "beta"]},
+    "variable": lambda network: {"var_list": [network.get_layer("a").kernel]},
+}
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("built", [True, False])
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("spared", SPARED)
+def test_exclusions_from_weight_decay_are_carried_over(spared, scaled, built):
+    network = keras.Sequential(
+        [keras.Input((4,)), L.Dense(6, "relu", name="a"), L.Dense(3), L.Dense(2)]
+    )
+    randomize(network)
+    inner = optimizers.AdamW(1e-3, weight_decay=0.5)
+    excluded = SPARED[spared](network)
+    inner.exclude_from_weight_decay(**excluded)
+    network.compile(optimizers.LossScaleOptimizer(inner) if scaled else inner, "mse")
+    if built:
+        network.optimizer.build(network.trainable_variables)
+    once = restructure(network, random_cut(trace(network)))
+    twice = restructure(once, np.arange(trace(once).count) != 0)
+    for smaller in (once, twice):
+        if not smaller.optimizer.built:
+            smaller.optimizer.build(smaller.trainable_variables)
+        before = [keras.ops.convert_to_numpy(v) for v in smaller.trainable_variables]
+        nothing = [keras.ops.zeros(v.shape) for v in smaller.trainable_variables]
+        innermost(smaller.optimizer).apply(nothing, smaller.trainable_variables)
+        for variable, value in zip(smaller.trainable_variables, before):
+            stays = np.array_equal(value, keras.ops.convert_to_numpy(variable))
+            end = "bias" if "var_names" in excluded else "a/kernel"
+            assert stays == variable.path.endswith(end), variable.path
+
+
+@pytest.mark.any_backend
+def test_the_proof_sees_lost_exclusions():
+    network = small_network()
+    randomize(network)
+    optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    network.compile(optimizer, "mse")
+    optimizer.build(network.trainable_variables)
+    graph = trace(network)
+    keep = random_cut(graph)
+    smaller = restructure(network, keep, graph)
+    assert verify(network, smaller, keep, graph=graph)["step"] <= 1e-5
+    smaller.optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)
+    smaller.optimizer.build(smaller.trainable_variables)
+    assert verify(network, smaller, keep, graph=graph)["step"] > 1e-5
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_is_set_on_an_optimizer_beside_its_configuration_is_carried_over(scaled):
+    network = small_network()
+    inner = Gentle(0.01)
+    inner.gentleness = 0.25
+    network.compile(optimizers.LossScaleOptimizer(inner) if scaled else inner, "mse")
+    network.optimizer.build(network.trainable_variables)
+    smaller = restructure(network, random_cut(trace(network)))
+    assert innermost(smaller.optimizer).gentleness == 0.25
+
+
+def of_backend(name):
+    """The backend's own function of this name."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return getattr(tf.nn, name)
+    if backend == "jax":
+        import jax
+
+        return getattr(jax.nn, name)
+    import torch
+
+    return getattr(torch.nn.functional, name)
+
+
+@pytest.mark.any_backend
+def test_activations_of_the_backend_and_their_very_functions_are_kept():
+    """Also where the backend's function of a name is another than Keras'."""
+    relu, gelu, silu, leaky = map(of_backend, ("relu", "gelu", "silu", "leaky_relu"))
+    sigmoid, softplus, tanh = map(of_backend, ("sigmoid", "softplus", "tanh"))
+    x = keras.Input((5, 3))
+    y = L.Conv1D(6, 1, activation=leaky, name="leaky")(x)
+    y = L.LSTM(4, tanh, recurrent_activation=sigmoid, return_sequences=True)(y)
+    y = L.RNN([L.GRUCell(4, activation=tanh), L.SimpleRNNCell(3, activation=relu)])(y)
+    y = L.Dense(6, activation=gelu, name="gelu")(y)
+    y = L.Activation(silu, name="silu")(L.Dense(6)(y))
+    y = L.Dense(6, activation=softplus, name="softplus")(y)
+    y = L.Dense(6, activation=keras.ops.elu, name="elu")(y)
+    y = L.Dense(3, activation=silu, name="kept")(y)
+    network = keras.Model(x, L.Dense(2)(y))
+    randomize(network)
+    graph = trace(network, keep=["kept"])
+    assert graph.count == 6 + 4 + 4 + 3 + 6 + 6 + 6
+    probe = random_inputs(network)
+    once = restructure(network, random_cut(graph), graph, probe)
+    again = trace(once, keep=["kept"])
+    twice = restructure(once, random_cut(again, share=0.2), again, probe)
+    for smaller in (once, twice):
+        for name, function in {
+            "leaky": leaky, "gelu": gelu, "silu": silu, "softplus": softplus,
+            "kept": silu, "elu": keras.ops.elu,
+        }.items():  # fmt: skip
+            assert smaller.get_layer(name).activation is function
+
+
+def test_softmax_of_the_backend_keeps_what_it_normalizes():
+    if keras.backend.backend() == "torch":
+        pytest.skip("PyTorch's softmax has to be told the axis")
+    softmax = of_backend("softmax")
+    network = keras.Sequential([
+        keras.Input((4,)), L.Dense(6, "relu"), L.Dense(5, softmax), L.Dense(2, softmax),
+    ])  # fmt: skip
+    randomize(network)
+    graph = trace(network)
+    assert graph.count == 6
+    smaller = restructure(network, random_cut(graph), graph)
+    assert smaller.layers[-1].activation is softmax

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib.fitting.source import Source
 from nestrade_lib.importance import magnitude
-from nestrade_lib.segments import Source
 
 pytestmark = pytest.mark.any_backend
 
@@ -284,8 +284,9 @@ def test_early_stopping_and_checkpoints_see_the_network_of_the_moment(tmp_path):
         mlp(), 0.5, schedule=Schedule(start=0.05, stop=0.2, cuts=2, shrink=2)
     )
     history = trainer.fit(X, Y, epochs=9, verbose=0, callbacks=[stop, save])
-    assert len(history.epoch) == 2
-    last = keras.saving.load_model(tmp_path / "2.keras")
+    # The epoch of the last cut is the first one that counts.
+    assert history.epoch[-1] == int(trainer.cuts[-1].epoch) + 1
+    last = keras.saving.load_model(tmp_path / f"{len(history.epoch)}.keras")
     assert last.count_params() == trainer.network.count_params()
 
 
@@ -378,6 +379,13 @@ def no_hidden_layer():
             "importance: expected a function",
         ),
         (mlp, {"budget": 0.5, "growth": 0}, "growth: expected"),
+        (mlp, {"budget": 0.5, "keep": "dense"}, r"Pass keep=\['dense'\]"),
+        (mlp, {"budget": 0.5, "engine": "single"}, "engine: expected"),
+        (
+            mlp,
+            {"budget": 0.2, "schedule": Schedule(multiple=16)},
+            "least that .* can reach with 16 channels",
+        ),
         (uncompiled, {"budget": 0.5}, "is not compiled"),
         (no_hidden_layer, {"budget": 0.5}, "no layer that may be cut"),
         (lambda: keras.Sequential([kl.Dense(2)]), {"budget": 0.5}, "built"),

@@ -6,8 +6,6 @@ tiles them, Concatenate joins them, Add merges them (as in DepGraph, Fang et al.
 2023). What no rule knows is refused by name, never guessed.
 """
 
-from collections import Counter
-
 import keras
 
 from nestrade_lib.dependency import rules  # noqa: F401  (registers them)
@@ -31,7 +29,8 @@ def trace(network, keep=()):
     network : keras.Model
         A built functional or sequential model.
     keep : sequence of str or keras.layers.Layer
-        Layers to leave as they are, by name or object.
+        Layers to leave as they are, by name or object. Of layers that share a name,
+        by path: ``"encoder/dense"`` is the one in the model ``"encoder"``.
 
     Returns
     -------
@@ -44,7 +43,7 @@ def trace(network, keep=()):
         the reason and the way out.
     ValueError
         If the network is not built, has no channel that may be cut, or ``keep``
-        names a layer that it does not have.
+        names a layer that it does not have or has more than once.
 
     Examples
     --------
@@ -74,7 +73,7 @@ def trace(network, keep=()):
 def follow(network, keep=()):
     """The same, of a network too that is as small as it can be."""
     require_built(network)
-    walk = Walk(keep)
+    walk = Walk(network, keep)
     outputs = walk.network(network)
     for axes in outputs:
         for axis in axes:
@@ -102,11 +101,4 @@ def require_built(network):
         raise ValueError(
             f"{network.name!r} is not built: give it a keras.Input, or call "
             "network.build(input_shape) first."
-        )
-    paths = [variable.path for variable in network.variables]
-    twice = [path for path, count in Counter(paths).items() if count > 1]
-    if twice:
-        raise ValueError(
-            f"{network.name!r} has several variables called {twice[0]!r}: give the "
-            "layers that own them names of their own."
         )

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 import keras
 import numpy as np
+from keras import activations
 
+from nestrade_lib.arrays import in_order
 from nestrade_lib.dependency.labels import Axis, Channels, Labels, plain
 
 
@@ -31,9 +33,23 @@ class Fold:
     bias: str
 
 
+@dataclass(frozen=True)
+class Application:
+    """One call of one layer: its outputs' axes, and what its products repeat over.
+
+    ``products`` has a pair for each product that costs MACs: the path of its weight,
+    or ``None`` where two tensors meet, and the axes that it is done for each channel of.
+    """
+
+    layer: str
+    outputs: list
+    products: list
+
+
 @dataclass
 class Record:
-    """Everything the rules of one trace write down, variables by their path."""
+    """Everything the rules of one trace write down, variables by their path,
+    made unlike every other."""
 
     labels: Labels = field(default_factory=Labels)
     tags: dict = field(default_factory=dict)
@@ -41,7 +57,8 @@ class Record:
     scales: dict = field(default_factory=dict)
     edits: dict = field(default_factory=dict)
     widths: dict = field(default_factory=dict)
-    activations: list = field(default_factory=list)
+    applications: list = field(default_factory=list)
+    products: list = field(default_factory=list)
     classes: set = field(default_factory=set)
     functions: dict = field(default_factory=dict)
 
@@ -52,18 +69,21 @@ class Call:
     Attributes
     ----------
     layer : keras.Operation
+    name : str
+        What it is called in this network: no other layer is.
     config : dict
         The layer's own configuration.
     args, kwargs
         As the layer was called, each tensor replaced by its ``Channels``.
     inputs : list of Channels
-        The tensors among them, in order.
+        The tensors among them, in the order of the layer's signature.
     """
 
     def __init__(self, walk, layer, config, path, args, kwargs, node=None):
         self.walk = walk
         self.record = walk.record
         self.layer = layer
+        self.name = walk.name(layer)
         self.config = config
         self.path = path
         self.args = args
@@ -71,7 +91,7 @@ class Call:
         self.node = node
         self.inputs = [
             leaf
-            for leaf in keras.tree.flatten((args, kwargs))
+            for leaf in keras.tree.flatten(in_order(layer, args, kwargs))
             if isinstance(leaf, Channels)
         ]
 
@@ -85,7 +105,7 @@ class Call:
         """Never cut these channels, because ``reason``."""
         if axis is not None:
             labels = axis.labels[axis.labels >= 0]
-            self.record.labels.pin(labels, f"{self.layer.name} {reason}")
+            self.record.labels.pin(labels, f"{self.name} {reason}")
 
     def pin_all(self, axes, reason):
         """Never cut any of these axes."""
@@ -126,7 +146,8 @@ class Call:
         """
         self.absorbs(axis, foldable=bias is not None)
         if axis is not None and bias is not None and np.nan_to_num(axis.rest).any():
-            self.record.folds.append(Fold(variable.path, number, axis, bias.path))
+            path = self.walk.path
+            self.record.folds.append(Fold(path(variable), number, axis, path(bias)))
         self._tag(variable, {number: axis}, "consume")
 
     def absorbs(self, axis, foldable=False):
@@ -142,12 +163,12 @@ class Call:
 
     def scales(self, variable, factor):
         """Multiply ``variable`` by ``factor(kept)`` at each cut."""
-        self.record.scales[variable.path] = factor
+        self.record.scales[self.walk.path(variable)] = factor
 
     def _tag(self, variable, axes, role):
         rank = len(variable.shape)
         tag = self.record.tags.setdefault(
-            variable.path, Tag(self.layer.name, [None] * rank, [None] * rank)
+            self.walk.path(variable), Tag(self.name, [None] * rank, [None] * rank)
         )
         for number, axis in axes.items():
             number %= rank
@@ -156,13 +177,30 @@ class Call:
                 axis = plain(length)
             if len(axis) != length:
                 raise UnsupportedLayer(
-                    f"The rule of layer {self.layer.name!r} gives {len(axis)} labels to "
+                    f"The rule of layer {self.name!r} gives {len(axis)} labels to "
                     f"axis {number} of {variable.path}, which has {length} positions."
                 )
             if tag.labels[number] is None:
                 tag.labels[number], tag.roles[number] = axis.labels, role
             else:
                 self.merge(Axis(tag.labels[number], axis.rest), axis)
+
+    # Costs ------------------------------------------------------------------
+
+    def multiplies(self, variable, *axes):
+        """A product is done anew for each channel of ``axes``, and costs so much less.
+
+        Of a weight: axes that are not its own. With ``None``, of two tensors: all axes
+        of the pair ``(None, n)`` that :func:`nestrade_lib.register_macs` tells of, in
+        the same order.
+        """
+        path = None if variable is None else self.walk.path(variable)
+        self.record.products.append((path, axes))
+
+    def activates(self, layer, axes):
+        """A layer called inside this one, without weights, gives out those axes."""
+        name = self.walk.name(layer)
+        self.record.applications.append(Application(name, [axes], []))
 
     # Configuration ----------------------------------------------------------
 
@@ -180,6 +218,30 @@ class Call:
         keys = key if isinstance(key, tuple) else (key,)
         self.record.edits[self.path + keys] = lambda kept, _: value(kept)
 
+    def keeps(self, key, function):
+        """The configuration value ``key`` stays this very function.
+
+        Keras' configuration has but its name: it gives back a function of its own by
+        that name (``jax.nn.gelu`` is not ``keras.activations.gelu``), or none at all.
+        """
+        known = getattr(activations, getattr(function, "__name__", ""), None)
+        if (
+            not callable(function)
+            or function is known
+            or hasattr(function, "get_config")
+        ):
+            return
+        keys = key if isinstance(key, tuple) else (key,)
+        name = f"function of {'/'.join(map(str, self.path + keys))}"
+        self.record.functions[name] = function
+        reference = {
+            "module": "builtins",
+            "class_name": "function",
+            "config": name,
+            "registered_name": name,
+        }
+        self.rewrite(keys, lambda kept: dict(reference))
+
     def rewrite_arguments(self, value):
         """The call's positional arguments become ``value(kept, arguments)``."""
         self.record.edits[self.node + ("args",)] = value
@@ -188,7 +250,7 @@ class Call:
 
     def refuse(self, reason):
         """Stop: no rule can follow the channels through this layer."""
-        name = self.layer.name
+        name = self.name
         raise UnsupportedLayer(
             f"Layer {name!r} ({type(self.layer).__name__}): {reason}. Keep it as it is "
             f"with keep=[{name!r}] (then the channels that enter and leave it are never "

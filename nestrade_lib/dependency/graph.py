@@ -1,9 +1,14 @@
 """The result of a trace: channel groups, and sums and sizes over them."""
 
+import math
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+
+from nestrade_lib.dependency.sizes import Sizes
+from nestrade_lib.names import variable_paths
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class ChannelGraph:
         Number of channel groups. Cutting some leaves the order of the others.
     labels : dict of str to tuple
         For each variable path, one entry an axis: an int array with the group of
-        each position (-1: never cut), or ``None`` where the whole axis is fixed.
+        each position (-1: never cut), or ``None`` where the whole axis is fixed. Of
+        variables with equal paths, the second is ``"dense/kernel#2"``.
     roles : dict of str to tuple
         Likewise: ``"produce"``, ``"consume"``, ``"carry"`` or ``None``.
     layers : ndarray of str, shape (count,)
@@ -48,14 +54,24 @@ class ChannelGraph:
         self.labels = {}
         self.roles = {}
         self._shapes = {}
+        self._renamed = {}
+        paths = variable_paths(variables)
         for variable in variables:
-            tag = record.tags.get(variable.path)
+            path = paths[id(variable)]
+            if path != variable.path:
+                self._renamed[id(variable)] = weakref.ref(variable), path
+            tag = record.tags.get(path)
             rank = len(variable.shape)
             labels = tag.labels if tag else (None,) * rank
-            self.labels[variable.path] = tuple(map(self._groups_or_none, labels))
-            self.roles[variable.path] = tuple(tag.roles) if tag else (None,) * rank
-            self._shapes[variable.path] = tuple(variable.shape)
+            self.labels[path] = tuple(map(self._groups_or_none, labels))
+            self.roles[path] = tuple(tag.roles) if tag else (None,) * rank
+            self._shapes[path] = tuple(variable.shape)
         self.widths = self._collect_widths(record)
+
+    def path(self, variable):
+        """The key of a variable of the traced network: its path, made unlike others."""
+        known, path = self._renamed.get(id(variable), (lambda: None, None))
+        return path if known() is variable else variable.path
 
     # What the groups are ------------------------------------------------------
 
@@ -102,7 +118,7 @@ class ChannelGraph:
         return groups if (groups >= 0).any() else None
 
     def _collect_widths(self, record):
-        widths, seen = {}, set()
+        widths, known = {}, set()
         arrays = [
             (tag.layer, labels)
             for tag in record.tags.values()
@@ -110,17 +126,17 @@ class ChannelGraph:
             if labels is not None
         ]
         arrays += [
-            (name, axis.labels)
-            for name, outputs in record.activations
-            for axes in outputs
+            (seen.layer, axis.labels)
+            for seen in record.applications
+            for axes in seen.outputs
             for axis in axes
             if axis is not None
         ]
         for layer, labels in arrays:
             groups = np.unique(self._group_of_label[labels])
             key = groups.tobytes()
-            if groups[0] >= 0 and key not in seen:
-                seen.add(key)
+            if groups[0] >= 0 and key not in known:
+                known.add(key)
                 widths.setdefault(layer, []).append(groups)
         return widths
 
@@ -162,44 +178,32 @@ class ChannelGraph:
                 total += np.bincount(groups[cut], slices[cut], minlength=self.count)
         return total
 
-    @cached_property
-    def _axes(self):
-        """Each distinct axis once: its fixed positions and (group, times) pairs."""
-        index, fixed, segments, groups, times = {}, [], [], [], []
-        for labels in self.labels.values():
-            for array in labels:
-                if array is None or array.tobytes() in index:
-                    continue
-                number = index[array.tobytes()] = len(index)
-                unique, count = np.unique(array, return_counts=True)
-                cut = unique >= 0
-                fixed.append(count[~cut].sum())
-                segments.append(np.full(cut.sum(), number))
-                groups.append(unique[cut])
-                times.append(count[cut])
-        empty = [np.zeros(0, int)]
-        return (
-            index,
-            np.array(fixed, float),
-            *(np.concatenate(part or empty) for part in (segments, groups, times)),
-        )
+    def factors(self, path):
+        """A variable's size along its fixed axes, and the groups along the others."""
+        shape, labels = self._shapes[path], self.labels[path]
+        fixed = math.prod(n for n, axis in zip(shape, labels) if axis is None)
+        return fixed, [axis for axis in labels if axis is not None]
+
+    def produced(self, path):
+        """The groups along those axes of a variable that make channels."""
+        axes = zip(self.labels[path], self.roles[path])
+        return [x for x, role in axes if x is not None and role == "produce"]
+
+    def applications(self):
+        """The calls that the trace met, by the name of their layer (dict of lists)."""
+        found = {}
+        for seen in self._record.applications:
+            found.setdefault(seen.layer, []).append(seen)
+        return found
+
+    def along(self, axes):
+        """The groups along those of some traced axes that can be cut."""
+        found = [self._groups_or_none(axis.labels) for axis in axes if axis is not None]
+        return [groups for groups in found if groups is not None]
 
     @cached_property
-    def _products(self):
-        """For each variable: its fixed size and the distinct axes that vary."""
-        index = self._axes[0]
-        products = {}
-        for path, labels in self.labels.items():
-            shape = self._shapes[path]
-            fixed = np.prod([n for n, a in zip(shape, labels) if a is None])
-            varying = [index[a.tobytes()] for a in labels if a is not None]
-            products[path] = (fixed, varying)
-        return products
-
-    def _lengths(self, keep):
-        index, fixed, segments, groups, times = self._axes
-        keep = self.mask(keep)
-        return fixed + np.bincount(segments, keep[groups] * times, len(index))
+    def _sizes(self):
+        return Sizes([self.factors(path) for path in self.labels], self.count)
 
     def kept_sizes(self, keep):
         """The number of elements each variable has left, nothing being built.
@@ -212,11 +216,7 @@ class ChannelGraph:
         -------
         dict of str to float
         """
-        lengths = self._lengths(keep)
-        return {
-            path: fixed * np.prod(lengths[varying])
-            for path, (fixed, varying) in self._products.items()
-        }
+        return dict(zip(self.labels, self._sizes.left(self.mask(keep)).tolist()))
 
     def cost(self, uses, keep):
         """``sum(uses[path] * size)`` over the variables, at the sizes kept.
@@ -245,25 +245,8 @@ class ChannelGraph:
         -------
         ndarray of float64, shape (count,)
         """
-        index, _, segments, groups, times = self._axes
-        lengths = self._lengths(keep)
-        price = np.zeros(len(index))
-        for path, count in uses.items():
-            fixed, varying = self._products[path]
-            for place, axis in enumerate(varying):
-                others = varying[:place] + varying[place + 1 :]
-                price[axis] += count * fixed * np.prod(lengths[others])
-        return np.bincount(groups, price[segments] * times, self.count)
-
-    def kept_outputs(self, keep):
-        """The share of each layer's output elements that stays, by layer name."""
-        keep = np.append(self.mask(keep), True)
-        shares = {}
-        for name, outputs in self._record.activations:
-            for axes in outputs[:1]:
-                cut = [keep[self.groups_of(axis)].mean() for axis in axes if axis]
-                shares[name] = float(np.prod(cut))
-        return shares
+        times = np.array([uses.get(path, 0) for path in self.labels], float)
+        return self._sizes.savings(self.mask(keep), times)
 
     @cached_property
     def cuttable(self):

@@ -30,8 +30,9 @@ class Axis:
         return len(self.labels)
 
     def resting(self, rest):
-        """The same labels with other resting values."""
-        return Axis(self.labels, np.broadcast_to(rest, self.labels.shape))
+        """The same labels with other resting values; an infinite one is no constant."""
+        rest = np.broadcast_to(rest, self.labels.shape)
+        return Axis(self.labels, np.where(np.isfinite(rest), rest, np.nan))
 
     def take(self, positions):
         """The axis at some of its positions, in that order."""

@@ -33,7 +33,8 @@ def register_rule(kind):
         ``call.inputs`` (a list of ``Channels``: ``shape`` and ``axes``), says with
         ``call.produces``, ``call.consumes``, ``call.resize`` which slices and
         configuration values belong to which channels, and returns the axes of the
-        output (a list of them for several outputs).
+        output (a list of them for several outputs). Where a product costs less with
+        fewer channels than its weight has, ``call.multiplies`` says so.
 
     Examples
     --------

@@ -7,9 +7,10 @@ network is built from it: every edit that a rule asks for has its place there.
 import keras
 from keras.src.models import Functional
 
-from nestrade_lib.dependency.call import Call, Record, UnsupportedLayer
+from nestrade_lib.dependency.call import Application, Call, Record, UnsupportedLayer
 from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import find_rule
+from nestrade_lib.names import layer_names, variable_paths
 
 _HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
 
@@ -17,16 +18,42 @@ _HIDDEN = "a subclassed model hides its graph (build it with the functional API)
 class Walk:
     """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
 
-    def __init__(self, keep):
+    def __init__(self, network, keep):
         self.record = Record()
-        self.keep = {getattr(item, "name", item) for item in keep}
+        self.names = layer_names(network)
+        self.paths = variable_paths(network.variables)
+        self.keep = {self._kept(item, network) for item in keep}
         self.met = set()
+
+    def name(self, layer):
+        """What the layer is called: unlike every other of the network."""
+        return self.names.get(id(layer), layer.name)
+
+    def path(self, variable):
+        """Which variable it is: unlike every other of the network."""
+        return self.paths.get(id(variable), variable.path)
+
+    def _kept(self, item, network):
+        """The name of a layer that was given by name or as an object."""
+        if id(item) in self.names:
+            return self.names[id(item)]
+        name = getattr(item, "name", item)
+        same = [x for x in self.names.values() if x.split("/")[-1] == name]
+        if name in self.names.values() or not same:
+            return name
+        if len(same) > 1:
+            raise ValueError(
+                f"keep names {name!r}, and {network.name!r} has several layers of that "
+                f"name: {', '.join(map(repr, same))}. Say which, or name them all."
+            )
+        return same[0]
 
     def network(self, network):
         """The axes of a whole network's outputs; its inputs have no channels."""
         graph = isinstance(network, (Functional, keras.Sequential))
         if not graph:
             Call(self, network, {}, (), [], {}).refuse(_HIDDEN)
+        require_no_memory(network)
         try:
             config = network.get_config()
         except NotImplementedError as error:
@@ -44,10 +71,9 @@ class Walk:
         """The axes of a layer's outputs, from its arguments."""
         call = Call(self, layer, config, path, args, kwargs, node)
         self.record.classes.add(type(layer))
-        self.met.add(layer.name)
-        if layer.name in self.keep:
-            if isinstance(layer, keras.layers.Lambda):
-                keep_function(call)
+        self.met.add(call.name)
+        if call.path and call.name in self.keep:
+            keep_functions(call)
             return untouched(call, "is kept (keep=)")
         if isinstance(layer, keras.Model):
             return self._network(call)
@@ -57,6 +83,7 @@ class Walk:
             if is_builtin(layer) and not any(map(has_channels, call.inputs)):
                 return None
             call.refuse("no rule says how channels pass through it")
+        before = len(self.record.products)
         outputs = rule(call)
         if outputs is None:
             return None
@@ -64,7 +91,8 @@ class Walk:
         if is_frozen(layer):
             for axes in [given.axes for given in call.inputs] + outputs:
                 call.pin_all(axes, "is frozen (trainable=False)")
-        self.record.activations.append((layer.name, outputs))
+        products = self.record.products[before:]  # those of layers inside it too
+        self.record.applications.append(Application(call.name, outputs, products))
         return outputs
 
     def _network(self, call):
@@ -198,17 +226,11 @@ def output_shape(layer, shape):
         return tuple(layer.compute_output_spec(given).shape)
 
 
-def keep_function(call):
-    """Keep a Lambda's function itself: from its code alone it has no globals."""
-    name = f"function of {'/'.join(map(str, call.path))}"
-    call.record.functions[name] = call.layer.function
-    reference = {
-        "module": "builtins",
-        "class_name": "function",
-        "config": name,
-        "registered_name": name,
-    }
-    call.rewrite("function", lambda kept: reference)
+def keep_functions(call):
+    """Keep a layer's functions themselves: from its code alone a Lambda has no globals."""
+    for key in ("function", "activation", "recurrent_activation"):
+        if key in call.config:
+            call.keeps(key, getattr(call.layer, key, None))
 
 
 def has_channels(channels):
@@ -226,6 +248,20 @@ def is_frozen(layer):
     return isinstance(layer, keras.layers.Layer) and bool(
         layer.weights and not layer.trainable
     )
+
+
+def require_no_memory(network):
+    """States from batch to batch are of one batch size, and none of Keras' variables."""
+    kinds = (keras.layers.RNN, keras.layers.Bidirectional)
+    for layer in network._flatten_layers():
+        if isinstance(layer, kinds) and layer.stateful:
+            raise UnsupportedLayer(
+                f"Layer {layer.name!r} ({type(layer).__name__}): expected a layer that "
+                "begins each batch anew, got one with stateful=True, whose states a cut "
+                "would lose. Build it with stateful=False; to go on from earlier states, "
+                "make them inputs of the network (initial_state=) and outputs "
+                "(return_state=True)."
+            )
 
 
 def require_plain_weights(call):

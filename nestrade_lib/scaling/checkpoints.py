@@ -6,6 +6,7 @@ the old files or the new one. Its first bytes are the SHA-256 of the rest: what 
 short or changed on the way is not read but passed over, for the one before it.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -50,6 +51,11 @@ class Checkpoints:
     """
 
     def __init__(self, folder, engine=None):
+        if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
+            raise ValueError(
+                f"backup_dir: expected the path of a folder, got {folder!r}. Give None for "
+                "no checkpoints."
+            )
         self.folder = Path(folder)
         self.engine = engine or Engine()
         self._require_shared()
@@ -80,6 +86,7 @@ class Checkpoints:
                 file.write(hashlib.sha256(body).digest() + body)
                 file.flush()
                 os.fsync(file.fileno())
+            os.replace(fresh, path)
         except OSError as error:  # such as a full disk: the two before it still stand
             fresh.unlink(missing_ok=True)
             warnings.warn(
@@ -88,10 +95,9 @@ class Checkpoints:
                 stacklevel=2,
             )
             return
-        os.replace(fresh, path)
         _flush_names(self.folder)
         for old in self._paths()[:-KEPT]:
-            old.unlink(missing_ok=True)
+            _remove(old)
 
     def newest(self):
         """Read the newest checkpoint that is intact on every worker.
@@ -111,8 +117,9 @@ class Checkpoints:
             found = _read(path)
             if found is None:
                 warnings.warn(
-                    f"{path.name} in {self.folder} is damaged: its bytes are not those "
-                    "that were written. The checkpoint before it is used, if there is one.",
+                    f"{path.name} in {self.folder} is damaged: its bytes cannot be read "
+                    "or are not those that were written. The checkpoint before it is used, "
+                    "if there is one.",
                     stacklevel=2,
                 )
                 continue
@@ -128,7 +135,7 @@ class Checkpoints:
                     or common is None
                     or _epoch(path) > common
                 ):
-                    path.unlink()
+                    _remove(path)
         if common is None:
             return None
         return (common, *intact[common])
@@ -170,13 +177,25 @@ def _epoch(path):
 
 def _read(path):
     """Arrays and description of a file, or None if its bytes are not as written."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError:  # a folder, a link to nothing, of another user
+        return None
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         return None
     with np.load(io.BytesIO(data[32:])) as held:
         arrays = {name: held[name] for name in held.files}
     description = json.loads(arrays.pop("__description__").tobytes())
     return arrays, description
+
+
+def _remove(path):
+    """Take a checkpoint out of the way, be it what it may."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            path.rename(path.with_name(f"{path.name}.damaged"))
 
 
 def _flush_names(folder):

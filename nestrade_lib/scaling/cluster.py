@@ -18,7 +18,11 @@ import os
 import re
 from dataclasses import dataclass
 
+from nestrade_lib.checks import is_whole
+
 ADDRESSES, RANK = "NESTRADE_ADDRESSES", "NESTRADE_RANK"
+# A host by name or number, or in brackets, with nothing before it.
+_ADDRESS = re.compile(r"(?:[^\s/:@\[\]]+|\[[^\s/@\[\]]+\]):([0-9]{1,5})")
 
 
 @dataclass(frozen=True)
@@ -96,10 +100,19 @@ def _from_tf_config(environment):
     try:
         config = json.loads(text)
         cluster, task = config["cluster"], config["task"]
-        kinds = {kind: list(addresses) for kind, addresses in cluster.items()}
-        index, kind = int(task["index"]), task["type"]
+        kinds = dict(cluster.items())
+        index, kind = task["index"], task["type"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{expected}, got {text!r}.") from error
+    for what, holds in (
+        ("a list of addresses a task type", all(map(_is_texts, kinds.values()))),
+        ("a text for the task's type", isinstance(kind, str)),
+        ("a whole number for its index", is_whole(index, 0) or _is_number(index)),
+        ("one chief at most", len(kinds.get("chief", [])) < 2),
+    ):
+        if not holds:
+            raise ValueError(f"{expected}, with {what}, got {text!r}.")
+    index = int(index)
     unknown = set(kinds) - {"chief", "worker"}
     if unknown or kind not in kinds:
         raise ValueError(
@@ -108,7 +121,7 @@ def _from_tf_config(environment):
         )
     chiefs = kinds.get("chief", [])
     rank = index if kind == "chief" else len(chiefs) + index
-    if not 0 <= index < len(kinds[kind]):
+    if index >= len(kinds[kind]):
         raise ValueError(
             f"{expected}, got {text!r}: there are {len(kinds[kind])} tasks {kind!r}, so "
             f"no index {index}."
@@ -121,7 +134,14 @@ def _from_slurm(environment):
     if tasks == 1:
         return ["127.0.0.1:0"], 0
     names = "SLURM_STEP_NODELIST", "SLURM_JOB_NODELIST", "SLURM_NODELIST"
-    nodes = _expanded(next((environment[n] for n in names if n in environment), ""))
+    name = next((n for n in names if n in environment), names[0])
+    try:
+        nodes = _expanded(environment.get(name, ""))
+    except ValueError as error:
+        raise ValueError(
+            f"{name}: expected nodes as Slurm lists them, such as n[08-09],m1, got "
+            f"{environment[name]!r}."
+        ) from error
     names = "SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE"
     counts = _counts(next((environment[n] for n in names if n in environment), ""))
     if len(nodes) != len(counts) or sum(counts) != tasks:
@@ -141,9 +161,15 @@ def _from_slurm(environment):
 
 def _from_kubeflow(environment):
     workers = _number(environment, "JAX_NUM_PROCESSES")
-    chief = environment.get("JAX_COORDINATOR_ADDRESS", "")
-    if ":" not in chief:
-        chief = f"{chief}:{environment.get('JAX_COORDINATOR_PORT', '')}"
+    chief, port = (
+        environment.get(f"JAX_COORDINATOR_{what}", "") for what in ("ADDRESS", "PORT")
+    )
+    chief = f"{chief}:{port}" if port and ":" not in chief else chief
+    if not _ADDRESS.fullmatch(chief):
+        raise ValueError(
+            "JAX_COORDINATOR_ADDRESS: expected the chief's host:port, or its host beside "
+            f"a JAX_COORDINATOR_PORT, got {chief!r}."
+        )
     # JAX needs to know the chief alone; the others' places are their ranks.
     others = [f"worker-{rank}:0" for rank in range(1, workers)]
     return [chief, *others], _number(environment, "JAX_PROCESS_ID")
@@ -158,12 +184,15 @@ _READERS = {
 
 
 def _checked(addresses, rank, name):
-    for address in addresses:
-        host, _, port = str(address).rpartition(":")
-        if not host or not port.isdigit() or int(port) > 65535:
+    told = addresses
+    if name == "JAX_NUM_PROCESSES" or len(addresses) == 1:
+        told = [x for x in addresses if not x.endswith(":0")]  # nobody goes there
+    for address in told:
+        found = _ADDRESS.fullmatch(address)
+        if not found or not 0 < int(found[1]) < 65536:
             raise ValueError(
-                f"{name}: expected addresses host:port, got {address!r} among "
-                f"{', '.join(map(repr, addresses))}."
+                f"{name}: expected addresses host:port, the port from 1 to 65535, got "
+                f"{address!r} among {', '.join(map(repr, addresses))}."
             )
     twice = {a for a in addresses if addresses.count(a) > 1}
     if twice:
@@ -181,9 +210,17 @@ def _checked(addresses, rank, name):
 
 def _number(environment, name):
     text = environment.get(name, "")
-    if not text.isdigit():
+    if not _is_number(text):
         raise ValueError(f"{name}: expected a whole number, got {text!r}.")
     return int(text)
+
+
+def _is_number(text):
+    return isinstance(text, str) and text.isascii() and text.isdigit()
+
+
+def _is_texts(values):
+    return isinstance(values, list) and all(isinstance(x, str) for x in values)
 
 
 def _expanded(nodes):

@@ -31,7 +31,8 @@ def start(name="auto", devices=None, limit=LIMIT):
         :func:`logical_devices`. By name: ``"single"``; on TensorFlow ``"mirrored"``
         and ``"multi-worker"``; on JAX ``"data-parallel"``.
     devices : int, optional
-        How many of this machine's devices to use.
+        How many of this machine's devices to use. Each of several workers uses all
+        that it sees.
     limit : float
         Seconds to wait for other workers.
 
@@ -42,7 +43,8 @@ def start(name="auto", devices=None, limit=LIMIT):
     Raises
     ------
     ValueError
-        If the backend has no such engine or the machine not as many devices.
+        If the backend has no such engine or the machine not as many devices, or
+        devices are counted where there are several workers.
     Absent, Disagreement
         If a worker does not come, or is to do something else.
 
@@ -62,6 +64,13 @@ def start(name="auto", devices=None, limit=LIMIT):
         Cluster() if name in ("single", "mirrored") else Cluster.from_environment()
     )
     if cluster.workers > 1:
+        # Backends fix their devices when they join: they cannot be counted before.
+        _require(
+            devices is None,
+            f"devices: the environment names {cluster.workers} workers, each of which "
+            f"uses all devices that it sees, got {devices!r}. Leave it out, and hide GPUs "
+            "with CUDA_VISIBLE_DEVICES; call logical_devices first to practise.",
+        )
         return _join(backend, cluster, limit)
     if name == "multi-worker":
         raise ValueError(

@@ -20,7 +20,10 @@ def digest(*values):
             if hasattr(leaf, "dtype"):
                 leaf = np.ascontiguousarray(keras.ops.convert_to_numpy(leaf))
                 found.update(f"{leaf.dtype} {leaf.shape}".encode())
-                found.update(leaf.view(np.uint8) if leaf.size else b"")
+                if leaf.dtype.hasobject:  # such as strings
+                    found.update(repr(leaf.tolist()).encode())
+                else:
+                    found.update(leaf.view(np.uint8) if leaf.size else b"")
             else:
                 found.update(repr(leaf).encode())
     return found.digest()

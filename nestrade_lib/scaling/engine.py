@@ -74,6 +74,22 @@ class Engine:
             With the reason and the way out.
         """
 
+    def check_loss(self, network, batch):
+        """Refuse a loss that this engine's replicas would add up to another one.
+
+        Parameters
+        ----------
+        network : keras.Model
+            Prepared; left as it was.
+        batch : tuple
+            ``(x, y, sample_weight)`` as far as given: a global batch.
+
+        Raises
+        ------
+        ValueError
+            With the reason and the ways out.
+        """
+
     def release(self, network):
         """Leave a network as one device knows it, when its training has ended."""
 
@@ -152,18 +168,33 @@ class Engine:
         ------
         Disagreement
         """
+        self.agree_on({what: values})
+
+    def agree_on(self, parts):
+        """Make sure that all workers have the same of each of several parts.
+
+        Parameters
+        ----------
+        parts : dict of str to nested arrays, str or numbers
+            By the names that the error lists; the same names on all workers.
+
+        Raises
+        ------
+        Disagreement
+        """
         if self.workers == 1:
             return
-        mine = np.frombuffer(digest(*values), "int32")
-        all_of_them = self.gather(mine)
-        others = [
-            n for n, row in enumerate(all_of_them) if (row != all_of_them[0]).any()
-        ]
-        if others:
+        mine = np.frombuffer(b"".join(map(digest, parts.values())), "int32")
+        found = self.gather(mine).reshape(self.workers, len(parts), -1)
+        differs = (found != found[0]).any(axis=-1)
+        if differs.any():
+            what = [name for name, one in zip(parts, differs.any(axis=0)) if one]
+            others = map(str, np.flatnonzero(differs.any(axis=1)))
             raise Disagreement(
-                f"Workers differ in {what}: worker {', '.join(map(str, others))} from the "
-                "chief. Give all of them the same code, data and seed; a training loop of "
-                "one's own needs an all-reduce of the gradients."
+                f"Workers differ in {', '.join(what)}: worker {', '.join(others)} from the "
+                "chief. Give all of them the same code, settings, data and seed, also for "
+                "what data sets shuffle by themselves; a training loop of one's own needs "
+                "an all-reduce of the gradients."
             )
 
     def from_chief(self, numbers):

@@ -18,6 +18,7 @@ import sys
 import threading
 import time
 
+from nestrade_lib.checks import is_whole
 from nestrade_lib.scaling.cluster import ADDRESSES, RANK
 
 GRACE = 5.0  # seconds from the request to end to the order
@@ -60,18 +61,27 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
     [0] rank 0
     0
     """
-    for name, value, least in (("workers", workers, 1), ("restarts", restarts, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    for name, value, least in (
+        ("workers", workers, 1),
+        ("restarts", restarts, 0),
+        ("port", port, 0),
+    ):
+        if not is_whole(value, least):
             raise ValueError(
                 f"{name}: expected a whole number of at least {least}, got {value!r}."
             )
+    if port + workers - 1 > 65535:
+        raise ValueError(
+            f"port: expected at most {65536 - workers}, so that {workers} workers have "
+            f"ports up to 65535, got {port}. Give 0 for free ones."
+        )
     end = None if limit is None else time.monotonic() + limit
     write = _Lines(sys.stdout if out is None else out)
     for attempt in range(restarts + 1):
         addresses = ",".join(f"127.0.0.1:{p}" for p in _ports(workers, port))
         group = [_start(command, addresses, rank, write) for rank in range(workers)]
         try:
-            rank, code = _watch([process for process, _ in group], end)
+            rank, code, kind = _watch([process for process, _ in group], end)
             # After a failure nothing is left to be saved: checkpoints are whole.
             grace = 0.0 if code else GRACE
         except BaseException:
@@ -81,14 +91,14 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
             for process, reader in group:
                 _stop(process, grace)
                 reader.join(GRACE)
-        if code == 0:
+        if kind == "done":
             return 0
-        if code == 124:
+        if kind == "late":
             write(f"The time limit of {limit:g} s is over.")
             return code
         what = (
             f"was ended by signal {code - 128}"
-            if code > 128
+            if kind == "killed"
             else f"failed, code {code}"
         )
         left = restarts - attempt
@@ -118,7 +128,10 @@ def _start(command, addresses, rank, write):
 
 
 def _watch(processes, end):
-    """Wait until all are done, or one has failed: its rank and exit code."""
+    """Wait until all are done, or one has not: its rank, exit code, and what it did.
+
+    A program may end with any code by itself, those of signals and limits included.
+    """
     while True:
         codes = [process.poll() for process in processes]
         for rank, code in enumerate(codes):
@@ -126,11 +139,13 @@ def _watch(processes, end):
                 killed = [n for n, c in enumerate(codes) if c is not None and c < 0]
                 rank = killed[0] if killed else rank
                 code = codes[rank]
-                return rank, 128 - code if code < 0 else code
+                return (
+                    (rank, 128 - code, "killed") if killed else (rank, code, "failed")
+                )
         if all(code == 0 for code in codes):
-            return 0, 0
+            return 0, 0, "done"
         if end is not None and time.monotonic() > end:
-            return 0, 124
+            return 0, 124, "late"
         time.sleep(0.05)
 
 
@@ -154,6 +169,8 @@ def _ports(workers, first):
         for rank in range(workers):
             door = socket.socket()
             doors.append(door)
+            if first:  # an attempt before this one may have left lines half closed
+                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 door.bind(("127.0.0.1", first + rank if first else 0))
             except OSError as error:

@@ -9,6 +9,7 @@ What would otherwise differ from one device is made right here:
 * random layers draw on each replica from another stream;
 * batch norms take the statistics of the global batch;
 * ``steps_per_execution`` is one: the loop is not Keras';
+* a loss of which replicas would add up to another one is refused, see ``additive.py``;
 * a network with a bias in front of a batch norm is warned about.
 """
 
@@ -20,6 +21,7 @@ import tensorflow as tf
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
 from nestrade_lib.optimizers import innermost
+from nestrade_lib.scaling.additive import require_additive
 from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.scaling.feeding import global_batches, spread, spread_batches
 from nestrade_lib.scaling.repairs import (
@@ -61,7 +63,7 @@ class Mirrored(Engine):
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // self.workers
-        self._step = None, None  # what is traced, and the traced step
+        self._forget()
         self._made_right = set()  # names of batch norms
 
     def scope(self):
@@ -87,7 +89,7 @@ class Mirrored(Engine):
             )
         refuse(network)
         inner = innermost(optimizer)
-        self._step = None, None
+        self._forget()
         if clips(inner):
             clip_the_sum(inner, self.replicas)
         for generator in seed_generators(network):
@@ -107,6 +109,9 @@ class Mirrored(Engine):
                 stacklevel=2,
             )
 
+    def check_loss(self, network, batch):
+        require_additive(self, network, batch)
+
     def release(self, network):
         for norm in batch_norms(network):
             if norm.name in self._made_right:
@@ -114,7 +119,11 @@ class Mirrored(Engine):
         for generator in seed_generators(network):
             vars(generator).pop("next", None)
         vars(innermost(network.optimizer)).pop("_clip_gradients", None)
-        self._step = None, None
+        self._forget()
+
+    def _forget(self):
+        self._step = None, None  # what is traced, and the traced step
+        self._tests = None, None  # the same, of evaluation
 
     # Training -----------------------------------------------------------------
 
@@ -122,7 +131,6 @@ class Mirrored(Engine):
         callback.set_model(network)
         network.reset_metrics()
         callback.on_epoch_begin(epoch)
-        number = -1
         for number, batch in enumerate(spread_batches(self, **data)):
             callback.on_train_batch_begin(number)
             step = self._training_step(network, batch)
@@ -130,12 +138,6 @@ class Mirrored(Engine):
             callback.on_train_batch_end(number, logs)
             if network.stop_training and self.workers == 1:
                 break  # several have to stop together: after this piece
-        else:
-            if number + 1 < data.get("steps_per_epoch", 0):
-                raise ValueError(
-                    "The training data ended before their last epoch did. Give as many "
-                    "batches as steps_per_epoch times epochs, or repeat them."
-                )
         callback.on_epoch_end(epoch, _numbers(network.get_metrics_result()))
 
     def evaluate(
@@ -143,23 +145,9 @@ class Mirrored(Engine):
     ):
         # Metrics are added up over replicas, so each row has to be seen once.
         network.reset_metrics()
-        test = network.test_step
-
-        @_traced
-        def shared(batch):
-            self.strategy.run(test, args=(batch,))
-
-        @_traced
-        def on_the_first(batch):
-            def look():
-                context = tf.distribute.get_replica_context()
-                first = tf.equal(context.replica_id_in_sync_group, 0)
-                tf.cond(first, lambda: _nothing(test(batch)), lambda: _nothing())
-
-            self.strategy.run(look)
-
+        shared, on_the_first = self._testing_steps(network)
         for batch in global_batches(x, y, sample_weight, batch_size, steps):
-            self._build_metrics(network, batch)
+            self.build_metrics(network, batch)
             rows = len(arrays_of(batch)[0])
             whole = rows - rows % self.replicas
             if whole:
@@ -178,18 +166,45 @@ class Mirrored(Engine):
         ]
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
 
-    def _build_metrics(self, network, batch):
+    def build_metrics(self, network, batch):
         """Make the metrics' variables here, and not inside a traced step."""
         local = self.strategy.experimental_local_results
         first = map_arrays(lambda a: local(a)[0], batch)
         with self.scope():
             network._symbolic_build(data_batch=first)
 
+    def _testing_steps(self, network):
+        known, steps = self._tests
+        compiled = network._compile_loss, network._compile_metrics
+        parts = network, network.test_step, network.compute_loss, compiled
+        if parts != known:
+            steps = self._tested(network.test_step)
+            self._tests = parts, steps
+        return steps
+
+    def _tested(self, test):
+        """A step for rows that replicas share, and one for rows that are left over."""
+
+        @_traced
+        def shared(batch):
+            self.strategy.run(test, args=(batch,))
+
+        @_traced
+        def on_the_first(batch):
+            def look():
+                context = tf.distribute.get_replica_context()
+                first = tf.equal(context.replica_id_in_sync_group, 0)
+                tf.cond(first, lambda: _nothing(test(batch)), lambda: _nothing())
+
+            self.strategy.run(look)
+
+        return shared, on_the_first
+
     def _training_step(self, network, batch):
         known, step = self._step
         parts = network, network.optimizer, network.compute_loss
         if parts != known:
-            self._build_metrics(network, batch)
+            self.build_metrics(network, batch)
             step = self._trained(network)
             self._step = parts, step
         return step
@@ -199,8 +214,8 @@ class Mirrored(Engine):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             with tf.GradientTape() as tape:
                 predicted = network(x, training=True)
-                # Keras has divided it by the number of replicas.
-                loss = network.compute_loss(
+                # Divided by the number of replicas: see `check_loss`.
+                loss = network._compute_loss(
                     x, y, predicted, sample_weight, training=True
                 )
                 scaled = network.optimizer.scale_loss(loss)

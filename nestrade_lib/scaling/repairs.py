@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from nestrade_lib.optimizers import innermost
+from nestrade_lib.optimizers import averages_weights, innermost
 
 ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad")
 
@@ -27,6 +27,14 @@ def refuse(network):
             "Keras updates its accumulators inside a condition, where replicas cannot "
             "exchange gradients (keras#20582)",
             "Make the global batch larger instead",
+        ),
+        (
+            averages_weights(optimizer) and optimizer.ema_overwrite_frequency,
+            f"use_ema=True, ema_overwrite_frequency={optimizer.ema_overwrite_frequency}",
+            "Keras overwrites weights with their averages inside a condition, where "
+            "replicas cannot agree on them",
+            "Leave ema_overwrite_frequency away: the averages become the weights when "
+            "training ends",
         ),
         (
             type(network).train_step is not keras.Model.train_step,

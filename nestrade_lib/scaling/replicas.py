@@ -50,6 +50,32 @@ def assign_on_replicas(pairs):
     context.merge_call(everywhere, args=(values,))
 
 
+def as_one_device(step):
+    """Let an optimizer take its step without adding up gradients over replicas of one.
+
+    Keras' optimizers do that on TensorFlow even where there is a single device. The
+    operation's gradient is registered at each tracing, and TensorFlow keeps it for good,
+    and with it the whole graph of the training step: some megabytes for each network.
+
+    Parameters
+    ----------
+    step : callable
+        Called once, without arguments.
+
+    Examples
+    --------
+    >>> as_one_device(lambda: print("a step"))
+    a step
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        if not tf.distribute.has_strategy():
+            tf.distribute.get_replica_context().merge_call(lambda strategy: step())
+            return
+    step()
+
+
 def _replica_context():
     """TensorFlow's, where this code is one of several replicas of a step."""
     if keras.backend.backend() != "tensorflow":

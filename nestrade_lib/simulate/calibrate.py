@@ -44,6 +44,22 @@ class Measurement:
     devices: int
     rate: float
 
+    def simulated(self, cluster):
+        """The rate of the same training on another cluster, by the simulator.
+
+        Parameters
+        ----------
+        cluster : Cluster
+            Gradients are summed as they were where this was measured: by rings, or by
+            as many servers.
+
+        Returns
+        -------
+        float
+        """
+        alike = replace(cluster, servers=self.cluster.servers)
+        return throughput(self.workload, alike, self.devices)
+
 
 def published(table):
     """Read a published table of throughputs over devices.
@@ -172,14 +188,7 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
 
 
 def _log_errors(points, cluster):
-    simulated = [
-        throughput(
-            point.workload,
-            replace(cluster, servers=point.cluster.servers),
-            point.devices,
-        )
-        for point in points
-    ]
+    simulated = [point.simulated(cluster) for point in points]
     return np.log(np.array(simulated) / [point.rate for point in points])
 
 

@@ -263,7 +263,7 @@ def plan(workload, cluster, devices, steps, budget=0.25, schedule=None, retrace=
 
 
 def _cut_steps(schedule, steps):
-    """The steps before which Nestrade cuts: as in `nestrade_lib.run`."""
+    """The steps before which Nestrade cuts: as in `nestrade_lib.fitting.run`."""
     start = round(schedule.start * steps)
     length = (schedule.stop - schedule.start) * steps
     interval = max(1, round(length / schedule.cuts))

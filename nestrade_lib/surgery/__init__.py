@@ -71,10 +71,19 @@ def restructure(network, keep, graph=None, probe=None):
     wrong = {name: error for name, error in errors.items() if not error <= allowed}
     if wrong:
         found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
+        reason = (
+            "A rule registered for one of its layers may be wrong, or a layer behaves "
+            "otherwise in each call: keep it with keep=[...]."
+        )
+        if set(wrong) == {"step"}:
+            reason = (
+                f"Only the optimizer's step does: {type(network.optimizer).__name__} may "
+                "treat the channels of a weight together, as Muon and Lamb do. Compile "
+                "with one that takes each weight by itself (SGD, Adam, AdamW, Lion, ...)."
+            )
         raise RefusedCut(
             f"The smaller {network.name!r} differs from the original with those channels "
             f"at zero: {found} (relative; allowed {allowed:.0e}). The network is as it "
-            "was. A rule registered for one of its layers may be wrong, or a layer "
-            "behaves otherwise in each call: keep it with keep=[...]."
+            f"was. {reason}"
         )
     return smaller

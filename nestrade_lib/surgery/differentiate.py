@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.gradients import gradient_of
+from nestrade_lib.names import variable_paths
 
 
 def infer(network, arrays, inputs):
@@ -48,17 +49,18 @@ def differentiate(network, arrays, inputs, training):
         return total
 
     gradients = gradient_of(projection)(trainable)
-    to_numpy = keras.ops.convert_to_numpy
+    to_numpy, paths = keras.ops.convert_to_numpy, variable_paths(network.variables)
     return {
-        v.path: np.zeros(v.shape, "float32") if g is None else to_numpy(g)
+        paths[id(v)]: np.zeros(v.shape, "float32") if g is None else to_numpy(g)
         for v, g in zip(network.trainable_variables, gradients)
     }
 
 
 def _tensors(network, arrays):
     """The values as tensors: of the trainable variables, and of the others."""
+    paths = variable_paths(network.variables)
     return [
-        [keras.ops.convert_to_tensor(arrays[v.path]) for v in variables]
+        [keras.ops.convert_to_tensor(arrays[paths[id(v)]]) for v in variables]
         for variables in (network.trainable_variables, network.non_trainable_variables)
     ]
 

@@ -1,5 +1,7 @@
 """The optimizer of the smaller network, every slot sliced with its variable."""
 
+import keras
+
 from nestrade_lib.surgery.slices import value
 
 
@@ -7,7 +9,7 @@ class UnsliceableOptimizer(ValueError):
     """An optimizer with a slot that is not of its variable's shape."""
 
 
-def transplant(optimizer, variables, sources, slices):
+def transplant(optimizer, variables, pairs, slices):
     """A new optimizer on ``variables`` that goes on where the old one is.
 
     Parameters
@@ -15,8 +17,8 @@ def transplant(optimizer, variables, sources, slices):
     optimizer : keras.optimizers.Optimizer
     variables : list of variable
         What the new one trains.
-    sources : dict of int to variable
-        For the ``id`` of each of them, the variable that the old one trains.
+    pairs : list of (variable, variable)
+        Each variable that the old one may train, and its counterpart.
     slices : Slices
         How slots are cut (``of``), and the averages of weights (``carry``).
 
@@ -29,7 +31,12 @@ def transplant(optimizer, variables, sources, slices):
     UnsliceableOptimizer
     """
     new = _anew(optimizer)
+    for before, after in zip(_levels(optimizer), _levels(new)):
+        spared = [new for old, new in pairs if not decays(before, old)]
+        if spared:
+            after.exclude_from_weight_decay(var_list=spared)
     references = _build(new, variables) if optimizer.built else {}
+    sources = {id(new): old for old, new in pairs}
     for before, after in zip(_levels(optimizer), _levels(new)):
         given, made = _own_variables(before), _own_variables(after)
         slots = _by_name(given)
@@ -49,9 +56,9 @@ def transplant(optimizer, variables, sources, slices):
             found = _find(slots, name, optimizer)
             _require_shape(found, source.shape, optimizer)
             if name == f"{_prefix(source)}_average":
-                averages[source.path] = (slot, value(found))
+                averages[slices.path(source)] = (slot, value(found))
             else:
-                slot.assign(slices.of(source.path, value(found)))
+                slot.assign(slices.of(slices.path(source), value(found)))
         # Averaged weights are weights: constants are folded and scaled in them too.
         arrays = {path: array for path, (_, array) in averages.items()}
         for path, array in slices.carry(arrays).items():
@@ -59,14 +66,57 @@ def transplant(optimizer, variables, sources, slices):
     return new
 
 
+def decays(optimizer, variable):
+    """Whether this optimizer lets weight decay act on a variable.
+
+    Its configuration does not tell (``exclude_from_weight_decay``).
+
+    Examples
+    --------
+    >>> adam = keras.optimizers.AdamW()
+    >>> adam.exclude_from_weight_decay(var_names=["bias"])
+    >>> decays(adam, keras.Variable([0.0], name="bias"))
+    False
+    """
+    if keras.backend.backend() == "tensorflow":  # which asks for the variable inside
+        variable = variable.value
+    return optimizer._use_weight_decay(variable)
+
+
+def decayed(optimizer, variables):
+    """The same of several variables, at each level of an optimizer that wraps others."""
+    return [[decays(level, v) for v in variables] for level in _levels(optimizer)]
+
+
 def _anew(optimizer):
+    """The optimizer from its configuration, and what was set on it beside that."""
+    new = _from_config(optimizer)
+    for before, after in zip(_levels(optimizer), _levels(new)):
+        for name, given in vars(before).items():
+            own = name.startswith("_") or name == "built"  # Keras keeps these itself
+            if not own and _is_plain(given) and getattr(after, name, None) != given:
+                setattr(after, name, given)
+    return new
+
+
+def _is_plain(given):
+    return given is None or isinstance(given, (bool, int, float, str))
+
+
+def _from_config(optimizer):
     try:
         return type(optimizer).from_config(optimizer.get_config())
-    except TypeError as error:
+    except Exception as error:
+        inner = getattr(optimizer, "inner_optimizer", None)
+        way_out = (
+            "Give its class a get_config whose entries its __init__ takes"
+            if inner is None
+            else "Set network.optimizer to the one that it wraps (.inner_optimizer)"
+        )
         raise UnsliceableOptimizer(
             f"{type(optimizer).__name__} cannot be made anew from its configuration "
-            f"({error}). Set network.optimizer to the one that it wraps "
-            "(.inner_optimizer) before the cut."
+            f"({error}). {way_out} before the cut; a learning rate that is a function "
+            "has to be a keras.optimizers.schedules.LearningRateSchedule."
         ) from error
 
 

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from nestrade_lib.dependency import trace
+from nestrade_lib.names import variable_paths
 from nestrade_lib.surgery.differentiate import differentiate, full_precision, infer
-from nestrade_lib.surgery.optimizer import transplant
+from nestrade_lib.surgery.optimizer import decayed, transplant
 from nestrade_lib.surgery.rebuild import paired_variables
 from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
 
@@ -56,19 +57,19 @@ def verify(original, smaller, keep, probe=None, graph=None):
     (['gradients', 'outputs'], True)
     """
     graph = trace(original) if graph is None else graph
-    slices = Slices(graph, keep)
+    slices = Slices(graph, keep, original)
     pairs = list(paired_variables(original, smaller))
     others = []
     if probe is None:
         # Few samples: see _parts. A wrong cut shows in each draw, a kink in one.
         probe = random_inputs(original)
         others = [random_inputs(original, seed=seed) for seed in (1, 2, 3)]
-    twin = {old.path: new.path for old, new in pairs}
+    paths = variable_paths(smaller.variables)
+    twin = {slices.path(old): paths[id(new)] for old, new in pairs}
     large = {
-        path: slices.zeroed(path, array)
-        for path, array in values(old for old, _ in pairs).items()
+        path: slices.zeroed(path, array) for path, array in values(original).items()
     }
-    small = values(new for _, new in pairs)
+    small = values(smaller)
     with full_precision():
         errors = {
             "outputs": max(
@@ -119,6 +120,12 @@ def verify(original, smaller, keep, probe=None, graph=None):
                 ),
                 default=0.0,
             )
+            # Both steps are those of copies: what a copy loses would show in neither.
+            before, after = original.optimizer, smaller.optimizer
+            if decayed(before, [v for v, _ in pairs]) != decayed(
+                after, [v for _, v in pairs]
+            ):
+                errors["step"] = np.inf
     return errors
 
 
@@ -164,21 +171,23 @@ def _parts(probe, size=4, most=4):
 
 def _step(network, arrays, gradients):
     """Weights after a step of a copy of the optimizer, on copies of the weights."""
-    originals = network.trainable_variables
+    originals, paths = network.trainable_variables, variable_paths(network.variables)
     copies = [
-        keras.Variable(arrays[v.path], name=v.path.replace("/", "_"), dtype=v.dtype)
+        keras.Variable(
+            arrays[paths[id(v)]], name=v.path.replace("/", "_"), dtype=v.dtype
+        )
         for v in originals
     ]
-    sources = {id(copy): v for copy, v in zip(copies, originals)}
-    optimizer = transplant(network.optimizer, copies, sources, Whole())
-    given = [keras.ops.convert_to_tensor(gradients[v.path]) for v in originals]
+    pairs = list(zip(originals, copies))
+    optimizer = transplant(network.optimizer, copies, pairs, Whole())
+    given = [keras.ops.convert_to_tensor(gradients[paths[id(v)]]) for v in originals]
     if keras.backend.backend() == "jax":  # where apply may leak tracers (loss scaling)
         slots = [slot.value for slot in optimizer.variables]
         weights = [copy.value for copy in copies]
         after, _ = optimizer.stateless_apply(slots, given, weights)
-        return {v.path: np.asarray(w) for v, w in zip(originals, after)}
+        return {paths[id(v)]: np.asarray(w) for v, w in zip(originals, after)}
     optimizer.apply(given, copies)
-    return {v.path: value(copy) for v, copy in zip(originals, copies)}
+    return {paths[id(v)]: value(copy) for v, copy in zip(originals, copies)}
 
 
 def _difference(expected, found):

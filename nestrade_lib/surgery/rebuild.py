@@ -5,6 +5,7 @@ import contextlib
 import keras
 
 from nestrade_lib.dependency import trace
+from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
 from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
 
@@ -25,7 +26,7 @@ def cut(network, keep, graph=None, compiled=True):
     23
     """
     graph = trace(network) if graph is None else graph
-    slices = Slices(graph, keep)
+    slices = Slices(graph, keep, network)
     empty = graph.emptied(keep)
     if empty:
         raise ValueError(
@@ -50,10 +51,10 @@ def cut(network, keep, graph=None, compiled=True):
         smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
-        new = slices.carry(values(old for old, _ in pairs))
+        new = slices.carry(values(network))
         for old, variable in pairs:
-            variable.assign(new[old.path])
-        finish_adapted(smaller)
+            variable.assign(new[slices.path(old)])
+        carry_adapted(network, smaller)
         if compiled:
             compile_like(network, smaller, pairs, slices)
     return smaller
@@ -90,8 +91,8 @@ def paired_variables(old, new):
         for layer in old.layers:
             yield from paired_variables(layer, new.get_layer(layer.name))
         return
-    new.trainable = old.trainable
     if isinstance(old, keras.layers.Wrapper) and isinstance(old.layer, keras.Model):
+        new.trainable = old.trainable
         yield from paired_variables(old.layer, new.layer)
         return
     if len(old.variables) != len(new.variables):
@@ -99,7 +100,12 @@ def paired_variables(old, new):
             f"Layer {old.name!r} has {len(old.variables)} variables, but from its "
             f"configuration {len(new.variables)}: its get_config is incomplete."
         )
-    yield from zip(old.variables, new.variables)
+    # Outermost first: a flag is handed down, and what is within may have another.
+    for outer, counterpart in paired_layers(old, new):
+        counterpart.trainable = outer.trainable
+    for variable, counterpart in zip(old.variables, new.variables):
+        counterpart.trainable = variable.trainable
+        yield variable, counterpart
 
 
 def require_sharing(pairs):
@@ -114,22 +120,12 @@ def require_sharing(pairs):
             )
 
 
-def finish_adapted(network):
-    """An adapted Normalization works out its statistics from its variables."""
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.Normalization) and layer.input_mean is None:
-            layer.finalize_state()
-        elif isinstance(layer, keras.Model):
-            finish_adapted(layer)
-
-
 def compile_like(network, smaller, pairs, slices):
     """Loss, metrics, flags and the sliced optimizer of a compiled network."""
     if not network.compiled:
         return
-    sources = {id(new): old for old, new in pairs}
     optimizer = transplant(
-        network.optimizer, smaller.trainable_variables, sources, slices
+        network.optimizer, smaller.trainable_variables, pairs, slices
     )
     if type(network).compile is not keras.Model.compile:
         smaller.compile_from_config(network.get_compile_config())
@@ -143,6 +139,18 @@ def compile_like(network, smaller, pairs, slices):
 
 
 def fresh_metric(metric):
-    if isinstance(metric, keras.Metric):
+    """A metric that gathers anew; the function in a wrapper is taken along as it is."""
+    if not isinstance(metric, keras.Metric):
+        return metric
+    if type(metric) is keras.metrics.MeanMetricWrapper:
+        return keras.metrics.MeanMetricWrapper(
+            metric._fn, metric.name, metric.dtype, **metric._fn_kwargs
+        )
+    try:
         return type(metric).from_config(metric.get_config())
-    return metric
+    except Exception as error:
+        raise ValueError(
+            f"Metric {metric.name!r} ({type(metric).__name__}) cannot be made anew for "
+            f"the smaller network: {error}. Give its class a get_config whose entries "
+            "its __init__ takes, or compile without it."
+        ) from error

@@ -3,17 +3,21 @@
 import keras
 import numpy as np
 
+from nestrade_lib.names import variable_paths
+
 EVERY_ROLE = ("produce", "consume", "carry", "state")
 
 
 class Slices:
     """What stays of each variable when a mask of channel groups is applied.
 
-    Arrays are keyed by the paths of the original network's variables.
+    Arrays are keyed by the paths of the original network's variables, made unlike
+    each other (:func:`nestrade_lib.names.variable_paths`).
     """
 
-    def __init__(self, graph, keep):
+    def __init__(self, graph, keep, network):
         self.record = graph._record
+        self.paths = variable_paths(network.variables)
         # One more, so that group -1 (never cut) is kept.
         keep = np.append(graph.mask(keep), True)
         self.kept_places = lambda axis: keep[graph.groups_of(axis)]
@@ -28,6 +32,10 @@ class Slices:
     def kept(self, axis):
         """The number of channels of a traced axis that stay."""
         return int(self.kept_places(axis).sum())
+
+    def path(self, variable):
+        """The key of a variable of the network."""
+        return self.paths[id(variable)]
 
     def of(self, path, array):
         """An array of a variable's shape, cut as the variable is."""
@@ -76,6 +84,9 @@ class Slices:
 class Whole:
     """The same, where nothing is cut."""
 
+    def path(self, variable):
+        return id(variable)
+
     def of(self, path, array):
         return array
 
@@ -93,9 +104,10 @@ def _folded(kernel, axis, rest, bias):
     return (bias + added).astype(bias.dtype)
 
 
-def values(variables):
-    """The variables' values, by path."""
-    return {v.path: value(v) for v in variables}
+def values(network):
+    """The values of a network's variables, by path."""
+    paths = variable_paths(network.variables)
+    return {paths[id(v)]: value(v) for v in network.variables}
 
 
 def value(variable):

@@ -1,35 +1,57 @@
 """Layers that work on each element alone."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import activations, layers
 
 from nestrade_lib.dependency.registry import is_elementwise, rule
 
-_ELEMENTWISE = """celu elu exponential gelu hard_shrink hard_sigmoid hard_silu
-hard_swish hard_tanh leaky_relu linear log_sigmoid mish relu relu6 selu sigmoid silu
-soft_shrink softplus softsign sparse_plus sparse_sigmoid squareplus swish tanh
-tanh_shrink threshold""".split()
-_KNOWN = {getattr(activations, name, None) for name in _ELEMENTWISE} - {None}
-_MIXING = {
-    getattr(activations, name, None) for name in ("softmax", "log_softmax", "sparsemax")
-} - {None}
+_ELEMENTWISE = """celu elu erf exp exponential gelu hard_shrink hard_sigmoid hard_silu
+hard_swish hard_tanh hardshrink hardsigmoid hardswish hardtanh leaky_relu linear
+log_sigmoid logsigmoid mish relu relu6 selu sigmoid silu sin soft_shrink softplus
+softshrink softsign sparse_plus sparse_sigmoid square squareplus swish tanh tanh_shrink
+tanhshrink threshold"""
+_MIXING = "softmax log_softmax sparsemax"
 
 
-def apply_activation(call, axes, function):
-    """Axes after an activation function (or layer) given to another layer."""
+def apply_activation(call, axes, function, key="activation"):
+    """Axes after an activation function (or layer), in the configuration at ``key``."""
     if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
         return elementwise(axes, function)
-    if function in _MIXING:
+    call.keeps(key, function)
+    if function in _named(_MIXING):
         call.pin(axes[-1], "normalizes over them (softmax)")
-        return axes
-    if function is None or function in _KNOWN or is_elementwise(function):
+        return tuple(axis and axis.resting(np.nan) for axis in axes)
+    if function is None or function in _named(_ELEMENTWISE) or is_elementwise(function):
         return elementwise(axes, function)
     name = getattr(function, "__name__", repr(function))
     call.refuse(
         f"its activation {name!r} is not known to work on each element alone (if it "
         f"does, register it: register_rule({name}))"
     )
+
+
+@functools.cache
+def _named(names):
+    """The functions of these names, of Keras and of its backend (``tf.nn.relu``)."""
+    places = [activations, keras.ops]
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        places += [tf.nn, tf.math, tf]
+    elif backend == "jax":
+        import jax
+
+        places += [jax.nn, jax.numpy, jax.lax]
+    elif backend == "torch" and names != _MIXING:  # its softmax guesses the axis
+        import torch
+
+        places += [torch.nn.functional, torch]
+    found = {getattr(place, name, None) for place in places for name in names.split()}
+    return found - {None}
 
 
 def elementwise(axes, function):
@@ -129,8 +151,8 @@ def rescaling(call):
     ),
     *(
         f"keras.src.ops.numpy.{name}"
-        for name in """Abs Absolute Negative Square Sqrt Exp Expm1 Log1p Tanh Sin Cos
-        Sinh Arctan Arcsinh Sign Clip""".split()
+        for name in """Abs Absolute Negative Square Sqrt Reciprocal Exp Exp2 Expm1 Log
+        Log2 Log10 Log1p Tanh Sin Cos Sinh Cosh Arctan Arcsinh Sign Clip""".split()
     ),
     "keras.src.ops.math.Rsqrt",
     "keras.src.ops.math.Erf",

@@ -36,6 +36,8 @@ def multi_head_attention(call):
         "output_shape",
         lambda kept: [n if a is None else kept(a) for n, a in zip(sizes, made)],
     )
+    call.multiplies(None, heads, key_dim)
+    call.multiplies(None, heads, value_dim)
     return _outputs(call, query, heads, made)
 
 
@@ -62,6 +64,8 @@ def grouped_query_attention(call):
     call.resize("num_key_value_heads", heads)
     call.resize("num_query_heads", query_heads)
     _shrink_key_dim(call, "head_dim", head_dim, parts["query"])
+    call.multiplies(None, query_heads, head_dim)
+    call.multiplies(None, query_heads, head_dim)
     return _outputs(call, query, query_heads, made)
 
 
@@ -114,16 +118,19 @@ def _shrink_key_dim(call, key, axis, query):
 
 def _outputs(call, query, heads, made):
     output = (*(None for _ in query.axes[:-1]), *made)
+    between = [None] * (2 * (len(query.axes) - 2))
+    scores = (None, heads and heads.resting(np.nan), *between)
+    for inside in (call.layer._softmax, call.layer._dropout_layer):
+        call.activates(inside, scores)
     if not call.kwargs.get("return_attention_scores"):
         return output
-    between = [None] * (2 * (len(query.axes) - 2))
-    return [output, (None, heads and heads.resting(np.nan), *between)]
+    return [output, scores]
 
 
 @rule(layers.Attention, layers.AdditiveAttention)
 def dot_product_attention(call):
     """Query and key have the same channels, which end in the score."""
-    query, value, *rest = call.inputs
+    query, value, *rest = call.args[0] if call.args else call.kwargs["inputs"]
     key = rest[0] if rest else value
     for tensor in (query, value, key):
         call.pin_all(tensor.axes[:-1], "attends over them")
@@ -133,6 +140,8 @@ def dot_product_attention(call):
     scale = call.layer.scale
     if scale is not None and len(scale.shape):
         call.carries(scale, {0: features})
+    call.multiplies(None, features)
+    call.multiplies(None, value.axes[-1])
     output = affected(call, value.axes, None)
     if call.kwargs.get("return_attention_scores"):
         return [output, (None, None, None)]

@@ -29,6 +29,7 @@ def dense(call):
     if layer.use_bias:
         call.produces(layer.bias, {0: units})
     call.resize("units", units)
+    call.multiplies(layer.kernel, *others)
     axes = (*affected(call, others, layer.bias), units)
     return apply_activation(call, axes, layer.activation)
 
@@ -62,6 +63,7 @@ def einsum_dense(call):
                 if letter in layer.bias_axes
             },
         )
+    call.multiplies(layer.kernel, *(axes.get(x) for x in made if x not in kernel))
     given = call.config["output_shape"]
     given = list(given) if isinstance(given, (list, tuple)) else [given]
 
@@ -94,11 +96,12 @@ def reversible_embedding(call):
     reverse = call.kwargs.get("reverse", (list(call.args) + [False, False])[1])
     if not reverse:
         return _embed(call)
-    if layer.tie_weights:
-        call.consumes(layer.embeddings, 1, call.inputs[0].axes[-1])
-    else:
-        call.consumes(layer.reverse_embeddings, 0, call.inputs[0].axes[-1])
-    return (*affected(call, call.inputs[0].axes[:-1], None), None)
+    *others, features = call.inputs[0].axes
+    tied = layer.tie_weights
+    weight = layer.embeddings if tied else layer.reverse_embeddings
+    call.consumes(weight, 1 if tied else 0, features)
+    call.multiplies(weight, *others)
+    return (*affected(call, others, None), None)
 
 
 def _embed(call):

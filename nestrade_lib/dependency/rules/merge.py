@@ -41,7 +41,8 @@ def combine(call, operands, function, absorbing):
 
 
 def _at(function, one, other, absorbing):
-    value = function(one, other)
+    with np.errstate(all="ignore"):
+        value = function(one, other)
     return np.where(absorbing & ((one == 0) | (other == 0)), 0.0, value)
 
 
@@ -74,6 +75,7 @@ _OPERATIONS = {
     "Minimum": (np.minimum, False),
     "TrueDivide": (np.true_divide, False),
     "Divide": (np.true_divide, False),
+    "Power": (np.power, False),
 }
 
 
@@ -225,4 +227,5 @@ def dot(call):
         for place, axis in enumerate(tensor.axes)
         if place not in (0, number % len(tensor.axes))
     ]
+    call.multiplies(None, left, *rest)
     return (None, *rest) if rest else (None, None)

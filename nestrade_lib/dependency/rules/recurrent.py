@@ -10,11 +10,27 @@ from nestrade_lib.dependency.rules.convolution import image, split_channels
 _GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
 
 
+def _sequence_and_states(call):
+    """What a call runs over, and the states it is given to begin with.
+
+    Keras adds the mask of an embedding to the call: it names steps, not channels.
+    """
+    names = ("sequences", "initial_state", "mask")
+    given = {**dict(zip(names, call.args)), **call.kwargs}
+    for mask in _channels(given.get("mask")):
+        call.pin_all(mask.axes, "takes them for its mask")
+    return given["sequences"], _channels(given.get("initial_state"))
+
+
+def _channels(structure):
+    return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, Channels)]
+
+
 @rule(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.RNN)
 def recurrent(call):
     layer = call.layer
     keys = ("cell", "config") if type(layer) is layers.RNN else ()
-    sequence, *given = call.inputs
+    sequence, given = _sequence_and_states(call)
     batch, time, features = sequence.axes
     call.pin(time, "runs over them")
     cells, places = [layer.cell], [keys]
@@ -28,9 +44,6 @@ def recurrent(call):
     for state, start in zip(states, given):
         call.absorbs(start.axes[-1])
         call.merge(state, start.axes[-1])
-    if layer.stateful:
-        for state, variable in zip(states, tree.flatten(layer.states)):
-            call.remembers(variable, {1: state})
     output = (batch, None, features) if layer.return_sequences else (batch, features)
     if not layer.return_state:
         return output
@@ -51,9 +64,10 @@ def _cell(call, cell, keys, features):
     if bias is not None:
         call.produces(bias, {-1: blocks})
     if gates > 1:
-        apply_activation(call, (blocks,), cell.recurrent_activation)
+        gate = keys + ("recurrent_activation",)
+        apply_activation(call, (blocks,), cell.recurrent_activation, gate)
     # A cut unit stays at zero from its zero start if its activation is zero there.
-    (after,) = apply_activation(call, (units,), cell.activation)
+    (after,) = apply_activation(call, (units,), cell.activation, keys + ("activation",))
     call.absorbs(after)
     call.consumes(cell.recurrent_kernel, 0, units)
     call.produces(cell.recurrent_kernel, {1: blocks})
@@ -63,9 +77,10 @@ def _cell(call, cell, keys, features):
 
 @rule(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
 def convolutional_lstm(call):
-    layer, cell, sequence = call.layer, call.layer.cell, call.inputs[0]
-    if len(call.inputs) > 1 or layer.stateful:
-        call.refuse("its states are given or kept between batches")
+    layer, cell = call.layer, call.layer.cell
+    sequence, given = _sequence_and_states(call)
+    if given:
+        call.refuse("its states are given")
     number, channels = split_channels(call, sequence)
     if layer.data_format == "channels_first":
         call.refuse("its channels come before the places") if number != 2 else None
@@ -75,7 +90,8 @@ def convolutional_lstm(call):
     call.produces(cell.kernel, {-1: blocks})
     if cell.use_bias:
         call.produces(cell.bias, {0: blocks})
-    apply_activation(call, (blocks,), cell.recurrent_activation)
+    gate = "recurrent_activation"
+    apply_activation(call, (blocks,), cell.recurrent_activation, gate)
     (after,) = apply_activation(call, (filters,), cell.activation)
     call.absorbs(after)
     call.consumes(cell.recurrent_kernel, -2, filters)
@@ -92,10 +108,10 @@ def convolutional_lstm(call):
 @rule(layers.Bidirectional)
 def bidirectional(call):
     layer = call.layer
-    sequence, *given = call.inputs
+    sequence, given = _sequence_and_states(call)
     half = len(given) // 2
     forward, backward = (
-        call.inner(inner, (key, "config"), [sequence, *states])
+        call.inner(inner, (key, "config"), [sequence, states])
         for inner, key, states in (
             (layer.forward_layer, "layer", given[:half]),
             (layer.backward_layer, "backward_layer", given[half:]),

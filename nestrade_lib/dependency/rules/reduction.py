@@ -36,6 +36,16 @@ def _split(call):
     return len(places), channels
 
 
+@rule(layers.Resizing)
+def resizing(call):
+    """Zeros are resized to zeros, unless a border is filled with something else."""
+    filled = call.layer.pad_to_aspect_ratio and call.layer.fill_value != 0
+    return tuple(
+        axis and axis.resting(np.where((axis.rest == 0) & (not filled), 0.0, np.nan))
+        for axis in _channels_only(call)
+    )
+
+
 @rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 def zero_padding(call):
     axes = _channels_only(call)

@@ -134,6 +134,22 @@ def repeat_vector(call):
     return (batch, None, features)
 
 
+@rule("keras.src.ops.numpy.Repeat")
+def repeat(call):
+    axes = list(call.inputs[0].axes)
+    number, times = call.layer.axis, call.layer.repeats
+    if number is None:
+        call.pin_all(axes, "lays them end to end")
+        return None
+    number %= len(axes)
+    if axes[number] is not None:
+        if np.size(times) > 1:
+            call.pin(axes[number], "repeats each of them another number of times")
+        order = np.repeat(np.arange(len(axes[number])), times)
+        axes[number] = axes[number].take(order)
+    return tuple(axes)
+
+
 @rule("keras.src.ops.numpy.ExpandDims")
 def expand_dims(call):
     axes = list(call.inputs[0].axes)
@@ -160,3 +176,11 @@ def squeeze(call):
 def masking(call):
     call.pin_all(call.inputs[0].axes, "compares them with its mask value")
     return call.inputs[0].axes
+
+
+@rule(*(f"keras.src.ops.numpy.{name}" for name in ("Equal", "NotEqual", "Any", "All")))
+def comparison(call):
+    """How a mask is made: which elements hold a value says nothing of a channel."""
+    for tensor in call.inputs:
+        call.pin_all(tensor.axes, "compares them")
+    return None

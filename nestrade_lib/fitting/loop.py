@@ -1,9 +1,13 @@
 """The epochs of one ``fit``, as Keras' own callbacks and history know them."""
 
+import warnings
+
 import keras
 
-from nestrade_lib.backup import Backup
-from nestrade_lib.run import Run
+from nestrade_lib.checks import is_whole
+from nestrade_lib.fitting.backup import Backup
+from nestrade_lib.fitting.identity import identity_of
+from nestrade_lib.fitting.run import Run
 from nestrade_lib.scaling.checkpoints import Checkpoints
 
 RATE_SETTERS = (
@@ -19,29 +23,31 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
     ----------
     trainer : nestrade_lib.Nestrade
         Its ``history`` is filled, its ``network`` is the last one in the end.
-    source : nestrade_lib.segments.Source
+    source : nestrade_lib.fitting.source.Source
     epochs : range
         Numbers of the user's epochs.
     callbacks : keras.callbacks.CallbackList
     validate : callable or None
         Gives the logs of the validation data.
-    frequency : int
-        Epochs from one validation to the next.
+    frequency : int or collection of int
+        Epochs from one validation to the next, or after which epochs, counted from 1.
     backup_dir : str, path or None
         Where the state is written after each epoch, and taken up from.
     """
     engine = trainer.engine
-    checkpoints = backup_dir and Checkpoints(backup_dir, engine)
-    if source.is_arrays:
-        engine.agree("the training data", source.x, source.y, source.sample_weight)
     sets_rate = any(isinstance(c, RATE_SETTERS) for c in callbacks.callbacks)
     anneal = trainer.anneal and not sets_rate and not trainer.met
-    run = Run(trainer, source, len(epochs), anneal, validate)
+    with_backup = backup_dir is not None
+    if with_backup or engine.workers > 1:
+        identity = identity_of(trainer, source, epochs, anneal)
+        engine.agree_on({**identity, "whether there is a backup_dir": with_backup})
+    checkpoints = Checkpoints(backup_dir, engine) if with_backup else None
+    run = Run(trainer, source, len(epochs), anneal, validate, callbacks)
     logs = {}
     try:
         trainer.network.stop_training = False
         callbacks.on_train_begin()
-        backup = checkpoints and Backup(checkpoints, run, trainer.history)
+        backup = checkpoints and Backup(checkpoints, run, trainer.history, identity)
         done = backup.resume() if backup else None
         if done is not None:
             source.skip(done + 1 - epochs.start)
@@ -49,17 +55,35 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
             callbacks.set_model(trainer.network)
             logs = {name: v[-1] for name, v in trainer.history.history.items()}
             epochs = range(epochs.stop if backup.stopped else done + 1, epochs.stop)
+            if not epochs:
+                warnings.warn(
+                    f"backup_dir: {checkpoints.folder} holds this run to its end, which is "
+                    "taken up: nothing is trained. To train again, take another folder.",
+                    stacklevel=3,
+                )
         for epoch in epochs:
             run.grow_if_done(callbacks)
             callbacks.on_epoch_begin(epoch)
             logs = run.epoch(epoch, callbacks)
-            if validate is not None and (epoch + 1) % frequency == 0:
-                logs |= validate()
+            if validate is not None and _is_due(epoch + 1, frequency):
+                callbacks.on_test_begin()
+                found = validate()
+                callbacks.on_test_end(found)
+                logs |= found
             callbacks.on_epoch_end(epoch, logs)
+            run.require_alike()
             if backup:
                 backup.write(epoch)
             if engine.gather([trainer.network.stop_training]).any():
                 break
+        run.check_last_cut(callbacks)
+        run.require_alike()
     finally:
         run.close()
     callbacks.on_train_end(logs)
+
+
+def _is_due(epoch, frequency):
+    if is_whole(frequency):
+        return epoch % frequency == 0
+    return epoch in frequency

@@ -13,7 +13,7 @@ import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nestrade_lib.plots import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, style
+from nestrade_lib.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, style
 
 YELLOW, GREY = "#F0E442", "#D9D9D9"
 

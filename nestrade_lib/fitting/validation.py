@@ -13,6 +13,11 @@ def split(x, y, sample_weight, share):
     tuple
         What is left of the three, and what is held out of them.
 
+    Raises
+    ------
+    ValueError
+        If they are no arrays.
+
     Examples
     --------
     >>> import numpy as np
@@ -20,6 +25,11 @@ def split(x, y, sample_weight, share):
     (array([0, 1, 2]), None, None, (array([3]), None, None))
     """
     values = x, y, sample_weight
+    if not all(hasattr(a, "shape") for a in arrays_of(values)):
+        raise ValueError(
+            "validation_split: expected arrays, of which the last part is held out, got "
+            f"{type(x).__name__}. Pass validation_data= instead."
+        )
     at = math.floor(len(arrays_of(values)[0]) * (1 - share))
     return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))
 

@@ -7,14 +7,16 @@ plain network behind whatever happens.
 
 import math
 import time
+import warnings
 
 import keras
 import numpy as np
 
+from nestrade_lib.fitting.divergence import require_finite
+from nestrade_lib.fitting.relay import Best, Relay
+from nestrade_lib.fitting.rescale import growth_that_pays
 from nestrade_lib.optimizers import averages_weights, own_rate
 from nestrade_lib.regularizers import ChannelOptimizer
-from nestrade_lib.relay import Relay, forget_best_weights
-from nestrade_lib.rescale import measure_rescale
 
 
 class Run:
@@ -27,7 +29,7 @@ class Run:
         "has_grown", "reference", "spent",
     )  # fmt: skip
 
-    def __init__(self, trainer, source, epochs, anneal, validate):
+    def __init__(self, trainer, source, epochs, anneal, validate, callbacks):
         schedule = trainer.schedule
         self.trainer = trainer
         self.engine = trainer.engine
@@ -36,8 +38,6 @@ class Run:
         self.base = trainer.network, trainer._graph
         self.kept = np.ones(trainer._graph.count, bool)  # of the base's groups
         self.first_cut = len(trainer.cuts)
-        data = (source.x, source.y, source.sample_weight) if source.is_arrays else ()
-        self.identity = epochs, source.steps, source.batch_size, anneal, *data
         self.rate = own_rate(trainer.network.optimizer) if anneal else None
         # Everything below counts optimizer steps of this run.
         self.step = 0
@@ -55,36 +55,63 @@ class Run:
         self.spent = 0.0  # seconds that the choice took
         self.grown, self.has_grown = 1, False
         self.optimizer = None
+        self.is_checked = False  # that replicas add up to the loss
+        self.best = Best(callbacks)
         self.engine.prepare(trainer.network)
         optimizer = trainer.network.optimizer
         if not optimizer.built:  # its slots have to be there to be read and cut
             with self.engine.scope():
                 optimizer.build(trainer.network.trainable_variables)
-        self._require_alike()
+        if not trainer.met:
+            trainer._try_a_cut()  # what cannot be cut is told before it is trained
+        self.require_alike()
         self._wrap_if_needed(np.zeros(trainer._graph.count))
         self.teach()
 
     def epoch(self, epoch, callbacks):
         """Train one of the user's epochs and give its logs."""
         self.source.start_epoch(epoch)
+        self._check_loss_once()
         position, relay = 0, None
         while position < self.source.steps and not self.trainer.network.stop_training:
-            self._choose_if_due()
+            self._choose_if_due(callbacks)
             callbacks.set_model(self.trainer.network)
             count = min(self.source.steps - position, self._steps_ahead())
             self._set_rate(count)
             network = self.trainer.network
             state = _values([*network.variables, *network.optimizer.variables])
-            relay = Relay(callbacks, position, relay and relay.metrics)
-            self.engine.fit(network, relay, epoch, **self.source.take(count))
-            self._stop_at_nan(relay.logs, state)
+            data = self.source.take(count)
+            if data is None:
+                self._stop_without_data(epoch)
+                break
+            relay = Relay(callbacks, position, count, relay and relay.metrics)
+            self.engine.fit(network, relay, epoch, **data)
+            if self.source.is_exhausted:
+                self._stop_without_data(epoch)
+            require_finite(network, relay.logs, state, self.step + 1)
             position += count
             self.step += count
             if self._cut_if_due():
-                forget_best_weights(callbacks)
+                self.best.forget()
         callbacks.set_model(self.trainer.network)
         self.source.end_epoch()
         return relay.logs if relay else {}
+
+    def _check_loss_once(self):
+        if not self.is_checked and self.engine.replicas > 1:
+            batch = self.source.peek()
+            if batch is not None:
+                self.engine.check_loss(self.trainer.network, batch)
+                self.is_checked = True
+
+    def _stop_without_data(self, epoch):
+        warnings.warn(
+            f"The training data ended in epoch {epoch + 1}, before its "
+            f"{self.source.steps} batches: training stops there. Let the generator or "
+            "data set go on for all epochs, as with .repeat().",
+            stacklevel=2,
+        )
+        self.trainer.network.stop_training = True
 
     def close(self):
         """Leave a plain network behind: the user's optimizer, its own learning rate."""
@@ -126,10 +153,10 @@ class Run:
 
     # Choose, cut, grow --------------------------------------------------------
 
-    def _choose_if_due(self):
+    def _choose_if_due(self, callbacks):
         trainer = self.trainer
         while not trainer.met and self.cut_at is None and self.step >= self.choose_at:
-            if trainer.budget.within is not None and self._lost_too_much():
+            if trainer.budget.within is not None and self._lost_too_much(callbacks):
                 return
             self.choose_at += self.interval
             self.turn += 1
@@ -151,7 +178,12 @@ class Run:
             self.cut_at = self.step + shrink
             return
 
-    def _lost_too_much(self):
+    def check_last_cut(self, callbacks):
+        """Hold the last cut to its accuracy too, if the run ended before that."""
+        if self.safe is not None and self.cut_at is None and not self.trainer.met:
+            self._lost_too_much(callbacks)
+
+    def _lost_too_much(self, callbacks):
         """Hold the network to its accuracy: take the last cut back if it lost more."""
         trainer = self.trainer
         accuracy = _accuracy(self.validate())
@@ -159,7 +191,8 @@ class Run:
             self.reference = accuracy
         kept = 100 * (self.reference - accuracy) <= trainer.budget.within
         done = (
-            self.turn >= trainer.schedule.cuts or self.step + self.interval > self.steps
+            self.turn >= trainer.schedule.cuts
+            or self.step + self.interval >= self.steps
         )
         if kept and not done:
             state = _values(self.variables_of(trainer.network))
@@ -172,6 +205,8 @@ class Run:
                 variable.assign(value)
             trainer._adopt(network)
             trainer.cuts.pop()
+            self.teach()
+            self.best.forget()
         trainer._settled = True
         self._wrap_if_needed(np.zeros(trainer._graph.count))
         return True
@@ -194,15 +229,18 @@ class Run:
         keep, self.chosen, self.cut_at = self.chosen, None, None
         scores = self._scores_gathered()[keep]
         self.unwrap()
-        stop = self.trainer.network.stop_training
+        before = self.trainer.network
+        stop = before.stop_training
         probe = self.sample and self.sample[0]
         self.trainer._cut(keep, probe, self.step / self.source.steps, self.spent)
         self.kept[self.kept] = keep
         self.engine.prepare(self.trainer.network)
-        self._require_alike()
+        self.require_alike()
         self.trainer.network.stop_training = stop
         self.build_metrics(self.trainer.network)
         self._wrap_if_needed(scores)
+        if self.trainer.teacher is not None:
+            self.trainer.teacher.leave(before)
         self.teach()
         return True
 
@@ -233,10 +271,12 @@ class Run:
             or self.has_grown
             or growth == 1
             or not self.source.is_arrays
+            or own_rate(self.trainer.network.optimizer)
+            is None  # it counts on the steps
         ):
             return
         if growth == "auto":
-            growth = self._growth_that_pays()
+            growth = growth_that_pays(self.trainer, self.source)
         before, samples = self.source.steps, self.source.samples
         growth = min(growth, max(1, samples // self.source.batch_size))
         self.source.batch_size *= growth
@@ -247,23 +287,7 @@ class Run:
         )
         callbacks.set_params({**callbacks.params, "steps": self.source.steps})
 
-    def _growth_that_pays(self):
-        trainer, source = self.trainer, self.source
-        if not (isinstance(source.x, np.ndarray) and isinstance(source.y, np.ndarray)):
-            return 1
-        bytes_now = trainer._totals()["activation_bytes"]
-        trainer.rescale = measure_rescale(
-            self.engine,
-            trainer.network,
-            trainer._graph,
-            source.x,
-            source.y,
-            source.batch_size,
-            trainer.dense_totals["activation_bytes"] / bytes_now,
-        )
-        return trainer.rescale.factor
-
-    def _require_alike(self):
+    def require_alike(self):
         """Every worker has to have the same network, to the last bit."""
         if self.engine.workers > 1:
             network = self.trainer.network
@@ -303,21 +327,6 @@ class Run:
         network.train_function = None
         self.optimizer = None
 
-    def _stop_at_nan(self, logs, state):
-        # A ReLU can hide NaN weights from the loss, so both are looked at.
-        weights = self.trainer.network.trainable_variables
-        spoilt = [v.path for v in weights if not np.isfinite(_numpy(v)).all()]
-        if math.isfinite(logs["loss"]) and not spoilt:
-            return
-        for variable, value in state:
-            variable.assign(value)
-        where = f"; weights not finite: {', '.join(spoilt[:3])}" if spoilt else ""
-        raise FloatingPointError(
-            f"The training diverged before step {self.step + 1}: loss {logs['loss']}{where}. The "
-            "network is back at its last good state. Lower the learning rate, clip "
-            "gradients, or look for extreme values in the data."
-        )
-
 
 def _numpy(variable):
     return keras.ops.convert_to_numpy(variable)
@@ -329,7 +338,7 @@ def _values(variables):
 
 
 def _accuracy(logs):
-    found = [name for name in logs if "acc" in name]
+    found = [name for name in logs if "acc" in name and not name.endswith("loss")]
     if not found:
         raise ValueError(
             f"A budget within points of accuracy needs an accuracy among the metrics, got "

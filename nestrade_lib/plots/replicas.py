@@ -9,7 +9,7 @@ import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nestrade_lib.plots import BLUE, GREEN, INK, ORANGE, PURPLE, style
+from nestrade_lib.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, style
 from nestrade_lib.simulate import (
     efficiency,
     ring_seconds,

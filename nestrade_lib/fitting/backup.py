@@ -11,9 +11,8 @@ import dataclasses
 import keras
 import numpy as np
 
-from nestrade_lib.cut import Cut
-from nestrade_lib.rescale import Rescale
-from nestrade_lib.scaling.digest import digest
+from nestrade_lib.fitting.cut import Cut
+from nestrade_lib.fitting.rescale import Rescale
 from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.slices import value
 
@@ -24,9 +23,11 @@ class Backup:
     Parameters
     ----------
     checkpoints : nestrade_lib.scaling.Checkpoints
-    run : nestrade_lib.run.Run
+    run : nestrade_lib.fitting.run.Run
         At its beginning.
     history : keras.callbacks.History
+    identity : dict of str to str
+        What makes another run the same one.
 
     Raises
     ------
@@ -34,22 +35,12 @@ class Backup:
         If the folder holds the checkpoints of another run.
     """
 
-    def __init__(self, checkpoints, run, history):
+    def __init__(self, checkpoints, run, history, identity):
         self.checkpoints = checkpoints
         self.run = run
         self.history = history
         self.stopped = False  # by a callback, before the last epoch
-        trainer, network = run.trainer, run.trainer.network
-        settings = [trainer.budget, trainer.schedule, trainer.growth, trainer.anneal]
-        settings.append(trainer.distill)
-        importance = getattr(trainer.importance, "__qualname__", trainer.importance)
-        described = [
-            [(type(x).__name__, x.get_config()) for x in network._flatten_layers()],
-            network.get_compile_config(),
-        ]
-        shapes = [tuple(v.shape) for v in network.variables]
-        settings += [importance, trainer.keep, shapes, _nameless(described)]
-        self.identity = digest(*map(repr, settings), *run.identity).hex()
+        self.identity = identity
 
     def write(self, epoch):
         """Write the state after an epoch."""
@@ -96,11 +87,16 @@ class Backup:
         if found is None:
             return None
         epoch, arrays, told = found
-        if told["identity"] != self.identity:
+        known = told["identity"]
+        known = known if isinstance(known, dict) else {}  # of another version
+        others = [
+            part for part in self.identity if known.get(part) != self.identity[part]
+        ]
+        if others:
             raise ValueError(
-                f"backup_dir: {self.checkpoints.folder} holds checkpoints of another run: "
-                "its network, optimizer, loss, budget, schedule, data, epochs or batch size "
-                "differ from this one's. Take another folder, or remove it."
+                f"backup_dir: {self.checkpoints.folder} holds checkpoints of another run, "
+                f"which differs from this one in {', '.join(others)}. Take another folder, "
+                "or remove it."
             )
         run, trainer = self.run, self.run.trainer
         run.source.seed = told["seed"]
@@ -184,12 +180,3 @@ def _plain(told):
     if hasattr(told, "dtype"):
         return np.asarray(told).tolist()
     return told
-
-
-def _nameless(config):
-    """A configuration without names, which count on while Python runs."""
-    if isinstance(config, dict):
-        return {k: _nameless(v) for k, v in config.items() if k != "name"}
-    if isinstance(config, (list, tuple)):
-        return [_nameless(part) for part in config]
-    return config

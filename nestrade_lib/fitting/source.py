@@ -3,7 +3,7 @@
 Keras trains by ``fit``. A cut needs a new network in the middle of an epoch, so the
 trainer calls ``fit`` once a piece. :class:`Source` hands out each piece's batches,
 so that an epoch sees every sample once whatever its pieces. Callbacks see whole epochs
-by ``relay.py``.
+by `relay`.
 """
 
 import itertools
@@ -13,6 +13,15 @@ import keras
 import numpy as np
 
 from nestrade_lib.arrays import map_arrays
+from nestrade_lib.fitting.inputs import (
+    check_arrays,
+    check_nothing_beside,
+    count_batches,
+    is_arrays,
+    is_reiterable,
+    require_length,
+    unpacked,
+)
 from nestrade_lib.scaling.engine import Engine
 
 
@@ -22,13 +31,15 @@ class Source:
     Parameters
     ----------
     x, y, sample_weight
-        As for ``fit``: arrays (nested too), `tf.data`, `PyDataset`, a generator.
+        As for ``fit``: arrays (nested too), `tf.data`, `PyDataset`, PyTorch's
+        `DataLoader`, a generator.
     batch_size : int, optional
         For arrays; 32 by default, as in Keras.
     shuffle : bool
         Draw a new order of the arrays each epoch.
     steps_per_epoch : int, optional
-        Needed for data of unknown length.
+        Needed for data that do not tell their length. With fewer than the data have, each epoch
+        goes on where the one before it ended, and the data begin again where they end.
     class_weight : dict of int to float, optional
         Loss weight of each class; 1 where one is missing.
     engine : nestrade_lib.scaling.Engine
@@ -42,6 +53,8 @@ class Source:
         Batches an epoch.
     samples : int
         Of arrays.
+    is_exhausted : bool
+        Whether a generator has ended before its time.
     seed : int
         Of the orders in which arrays are shuffled, drawn from NumPy's global generator.
         The order of an epoch depends on it and on the epoch's number alone.
@@ -77,18 +90,25 @@ class Source:
     ):
         self.engine = engine or Engine()
         self.x, self.y, self.sample_weight = x, y, sample_weight
-        self.is_arrays = _is_arrays(x)
+        self.is_arrays = is_arrays(x)
         self.shuffle = shuffle
         self.class_weight = class_weight
         self.seed = int(self.engine.from_chief([np.random.randint(2**31 - 1)])[0])
+        self.is_exhausted = False
         if self.is_arrays:
-            self.samples = _check_arrays(x, y, sample_weight)
-            self._asked = steps_per_epoch or math.inf
-            self.batch_size = batch_size or 32
+            batch_size = batch_size or 32
+            self.samples = check_arrays(x, y, sample_weight)
+            asked = (steps_per_epoch or math.inf) * batch_size
+            self._rows = min(asked, self.samples)  # of an epoch
+            self.batch_size = batch_size
         else:
+            check_nothing_beside(x, y=y, sample_weight=sample_weight)
             self.batch_size = None
-            self.steps = steps_per_epoch or _length(x)
+            count = count_batches(x) if steps_per_epoch else require_length(x)
+            self.steps = min(steps_per_epoch or math.inf, count or math.inf)
+            self._goes_on = self.steps != count  # from one epoch into the next
         self._batches = None
+        self._passes = 0
 
     @property
     def batch_size(self):
@@ -99,14 +119,13 @@ class Source:
         if self.is_arrays:
             self.engine.check_batch(size)
             many = self.engine.replicas > 1
-            steps = (math.floor if many else math.ceil)(self.samples / size)
-            if steps == 0:
+            self.steps = (math.floor if many else math.ceil)(self._rows / size)
+            if self.steps == 0 or many and self.samples < size:
                 raise ValueError(
                     f"{self.samples} samples are fewer than a global batch of {size}, "
                     f"which {self.engine.replicas} replicas share. Take a smaller "
                     "batch_size, or more samples."
                 )
-            self.steps = min(self._asked, steps)
         self._batch_size = size
 
     def sample(self, most=16):
@@ -125,12 +144,12 @@ class Source:
             batch = self.x, self.y
         elif isinstance(self.x, keras.utils.PyDataset):
             batch = self.x[0]
-        elif _is_reiterable(self.x):
+        elif is_reiterable(self.x):
             batch = next(iter(self.x))
         else:
             return None
-        batch = batch if isinstance(batch, tuple) else (batch, None)
-        return map_arrays(lambda a: _numpy(a[:most]), tuple(batch[:2]))
+        x, y = (*unpacked(batch), None)[:2]
+        return map_arrays(lambda a: _numpy(a[:most]), (x, y))
 
     def start_epoch(self, epoch):
         """Begin an epoch: its order, or a new pass over the data.
@@ -140,16 +159,45 @@ class Source:
         epoch : int
         """
         if self.is_arrays:
-            self._order = np.arange(self.samples)
-            if self.shuffle:
-                np.random.default_rng([self.seed, epoch]).shuffle(self._order)
+            first, offset = divmod(epoch * self._rows, self.samples)
+            last = first + -(-(offset + self._rows) // self.samples)
+            orders = [self._order_of(n) for n in range(first, last)]
+            self._order = np.concatenate(orders)[offset : offset + self._rows]
             self._position = 0
-        elif isinstance(self.x, keras.utils.PyDataset):
-            self._batches = (self.x[i] for i in range(len(self.x)))
-        elif _is_reiterable(self.x):
-            self._batches = iter(self.x)
         elif self._batches is None:
-            self._batches = iter(self.x)
+            self._batches = self._endless() if self._goes_on else self._pass()
+        elif not self._goes_on and is_reiterable(self.x):
+            self._batches = self._pass()
+
+    def _order_of(self, number):
+        """The samples in the order of one pass over the arrays."""
+        order = np.arange(self.samples)
+        if self.shuffle:
+            np.random.default_rng([self.seed, number]).shuffle(order)
+        return order
+
+    def _pass(self):
+        """One pass over data that are no arrays."""
+        if not isinstance(self.x, keras.utils.PyDataset):
+            return iter(self.x)
+        self.x.on_epoch_begin()
+        number, self._passes = self._passes, self._passes + 1
+        count = count_batches(self.x)
+        if count is None:
+            return map(self.x.__getitem__, itertools.count())
+        order = np.arange(count)
+        if self.shuffle:
+            np.random.default_rng([self.seed, number]).shuffle(order)
+        return map(self.x.__getitem__, order.tolist())
+
+    def _endless(self):
+        """Pass after pass, as long as there are any."""
+        again = True
+        while again:
+            again = False
+            for batch in self._pass():
+                again = is_reiterable(self.x)
+                yield batch
 
     def end_epoch(self):
         """Tell a `PyDataset` that its epoch is over."""
@@ -162,12 +210,35 @@ class Source:
             return  # an order needs nothing but the number of its epoch
         for _ in range(epochs):
             self.start_epoch(0)
-            if not _is_reiterable(self.x):
+            if self._goes_on or not is_reiterable(self.x):
                 for _ in itertools.islice(self._batches, self.steps):
                     pass
             elif not isinstance(self.x, keras.utils.PyDataset):
                 next(self._batches)  # a seeded shuffle draws its next order
             self.end_epoch()
+
+    def peek(self):
+        """Give the global batch that comes next, which stays where it is.
+
+        Returns
+        -------
+        tuple or None
+            ``(x, y, sample_weight)`` as far as given; None where the data have ended.
+        """
+        if self.is_arrays:
+            return self._rows_at(
+                self._order[self._position : self._position + self.batch_size]
+            )
+        first = next(self._batches, None)
+        if first is None:
+            return None
+        self._batches = itertools.chain([first], self._batches)
+        return self._weighted(unpacked(first))
+
+    def _rows_at(self, rows):
+        given = self.x, self.y, self.sample_weight
+        x, y, weight = map_arrays(lambda a: _rows(a, rows), given)
+        return x, y, self._weights(y, weight)
 
     def take(self, steps):
         """Give the next batches as arguments for ``fit``.
@@ -178,30 +249,41 @@ class Source:
 
         Returns
         -------
-        dict
-            ``x``, ``y`` and what else ``fit`` needs to train exactly on these.
+        dict or None
+            ``x``, ``y`` and what else ``fit`` needs to train exactly on these; None
+            where a generator has ended.
         """
         if not self.is_arrays:
-            batches = itertools.islice(self._batches, steps)
-            # Keras knows a generator by its type.
-            weighted = (self._part(self._weighted(batch)) for batch in batches)
-            return {"x": weighted, "steps_per_epoch": steps}
+            first = next(self._batches, None)
+            self.is_exhausted = first is None
+            # Each worker takes its part of what it has made by itself.
+            self.engine.agree("a batch of the training data", first)
+            if self.is_exhausted:
+                return None
+            return {"x": self._counted(first, steps), "steps_per_epoch": steps}
         stop = self._position + steps * self.batch_size
         rows = self._order[self._position : stop]
         self._position = stop
         if self.engine.workers > 1:
             batches = rows.reshape(-1, self.batch_size)
             rows = np.concatenate([self.engine.part(batch) for batch in batches])
-
-        given = self.x, self.y, self.sample_weight
-        x, y, weight = map_arrays(lambda a: _rows(a, rows), given)
+        x, y, weight = self._rows_at(rows)
         return {
             "x": x,
             "y": y,
-            "sample_weight": self._weights(y, weight),
+            "sample_weight": weight,
             "batch_size": self.batch_size,
             "shuffle": False,
         }
+
+    def _counted(self, first, steps):
+        # Keras knows a generator by its type.
+        rest = itertools.islice(self._batches, steps - 1)
+        given = 0
+        for batch in itertools.chain([first], rest):
+            given += 1
+            yield self._part(self._weighted(unpacked(batch)))
+        self.is_exhausted = given < steps
 
     def _part(self, batch):
         """This worker's part of a batch that all of them have made."""
@@ -222,7 +304,7 @@ class Source:
 
     def _weighted(self, batch):
         if self.class_weight is None:
-            return batch if isinstance(batch, tuple) else (batch,)
+            return batch
         x, y, *weight = batch
         return x, y, self._weights(y, *weight)
 
@@ -230,6 +312,11 @@ class Source:
         """Class weights as weights of samples: not all loops of Keras take the former."""
         if self.class_weight is None:
             return sample_weight
+        if len(keras.tree.flatten(y)) > 1:
+            raise ValueError(
+                "class_weight: expected a network with one output, got labels of "
+                f"{len(keras.tree.flatten(y))}. Pass a sample_weight for each."
+            )
         labels = _numpy(y)
         if labels.ndim > 1:
             labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[:, 0]
@@ -249,54 +336,3 @@ def _rows(array, rows):
     return (
         keras.ops.take(array, rows, axis=0) if hasattr(array, "dtype") else array[rows]
     )
-
-
-def _is_arrays(x):
-    leaves = keras.tree.flatten(x)
-    return bool(leaves) and all(
-        hasattr(leaf, "shape") and hasattr(leaf, "dtype") for leaf in leaves
-    )
-
-
-def _is_reiterable(x):
-    return hasattr(x, "__iter__") and not hasattr(x, "__next__")
-
-
-def _length(x):
-    try:
-        length = len(x)
-    except TypeError:
-        length = -1
-    if length <= 0:
-        raise ValueError(
-            f"The training data ({type(x).__name__}) is empty or does not tell how many "
-            "batches it has. Pass steps_per_epoch=."
-        )
-    return length
-
-
-def _check_arrays(x, y, sample_weight):
-    named = {"x": x, "y": y, "sample_weight": sample_weight}
-    lengths = {}
-    for name, values in named.items():
-        if values is None:
-            continue
-        for leaf in keras.tree.flatten(values):
-            lengths.setdefault(name, len(leaf))
-            if len(leaf) != lengths["x"] or len(leaf) == 0:
-                shapes = {
-                    key: [tuple(a.shape) for a in keras.tree.flatten(value)]
-                    for key, value in named.items()
-                    if value is not None
-                }
-                raise ValueError(
-                    "Expected arrays of the same, non-zero number of samples, got "
-                    f"shapes {shapes}."
-                )
-            values_array = _numpy(leaf)
-            if values_array.dtype.kind == "f" and not np.isfinite(values_array).all():
-                raise ValueError(
-                    f"{name} holds {int((~np.isfinite(values_array)).sum())} numbers "
-                    "that are not finite. Remove or replace them before training."
-                )
-    return lengths["x"]

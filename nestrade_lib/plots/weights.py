@@ -9,7 +9,7 @@ import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nestrade_lib.plots import BLUE, INK, ORANGE, style
+from nestrade_lib.plots.style import BLUE, INK, ORANGE, style
 
 
 def plot_kernels(kernels, shape=(28, 28), columns=10, limit=None):

@@ -1,92 +1,14 @@
-"""The book's figures: one palette, small, on paper that a dark page can hold.
-
-Every function draws on new axes and returns the figure; ``plt.show()`` ends the cell.
-The colours are Okabe and Ito's, which the colour-blind tell apart.
-"""
-
-import contextlib
+"""What networks cost, and how their training went."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
-    "#0072B2", "#D55E00", "#009E73", "#CC3311", "#AA4499", "#56B4E9",
-)  # fmt: skip
-INK, PAPER = "#262626", "#FFFFFF"
-
-_STYLE = {
-    "axes.edgecolor": INK,
-    "axes.facecolor": PAPER,
-    "axes.labelcolor": INK,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, SKY]),
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "figure.dpi": 200,  # sharp on a phone; pages show an inch as 100 pixels
-    "figure.facecolor": PAPER,
-    "font.size": 10.5,
-    "legend.frameon": False,
-    "savefig.facecolor": PAPER,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
-
-
-@contextlib.contextmanager
-def style():
-    """Draw in the book's style inside a ``with`` block.
-
-    Examples
-    --------
-    >>> with style():
-    ...     figure, axes = plt.subplots()
-    >>> plt.close(figure)
-    """
-    with plt.rc_context(_STYLE):
-        yield
-
-
-def plot_digits(images, labels, predicted=None, columns=10):
-    """Draw images in rows, each under its label.
-
-    Parameters
-    ----------
-    images : numpy.ndarray, shape (n, height, width, 1)
-        Bytes or floats; dark ink on light paper for high values.
-    labels : sequence of length n
-        What stands above each.
-    predicted : sequence of length n, optional
-        Shown beside the label, in orange where it differs.
-    columns : int
-        Images a row.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = plot_digits(np.zeros((4, 28, 28, 1)), [0, 1, 2, 3], columns=2)
-    >>> plt.close(figure)
-    """
-    rows = -(-len(images) // columns)
-    with style():
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(0.7 * columns, 0.95 * rows), squeeze=False
-        )
-        for axis in axes.flat:
-            axis.axis("off")
-        for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-            axis.imshow(image[..., 0], cmap="gray_r", interpolation="nearest")
-            if predicted is None or predicted[i] == labels[i]:
-                axis.set_title(labels[i], fontweight="normal", pad=3)
-            else:
-                title = f"{labels[i]} → {predicted[i]}"
-                axis.set_title(title, color=ORANGE, fontweight="normal", pad=3)
-        figure.tight_layout(pad=0.3)
-    return figure
+from nestrade_lib.plots.style import (
+    BLUE,
+    INK,
+    ORANGE,
+    style,
+)
 
 
 def plot_costs(costs):
@@ -187,7 +109,7 @@ def plot_run(trainer):
     --------
     >>> plot_run(trainer)  # doctest: +SKIP
     """
-    if trainer.history is None:
+    if trainer.history is None or not trainer.history.epoch:
         raise ValueError("Nothing to draw yet: call fit first.")
     moments = [
         0.0,
@@ -263,37 +185,5 @@ def plot_curve(errors, deviations, shares, dense):
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
         axis.legend()
-        figure.tight_layout()
-    return figure
-
-
-def plot_answers(picture, answers):
-    """Draw a digit, and what a network answers at several temperatures.
-
-    Parameters
-    ----------
-    picture : ndarray, shape (height, width, 1)
-    answers : dict of str to ndarray of shape (classes,)
-        Probabilities, under what they are called.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-
-    Examples
-    --------
-    >>> figure = plot_answers(np.zeros((28, 28, 1)), {"T = 1": np.full(10, 0.1)})
-    >>> plt.close(figure)
-    """
-    with style():
-        figure, axes = plt.subplots(
-            1, 1 + len(answers), figsize=(2 + 2.2 * len(answers), 1.9)
-        )
-        axes[0].imshow(picture.squeeze(), cmap="gray_r")
-        axes[0].axis("off")
-        for axis, (name, shares) in zip(axes[1:], answers.items(), strict=True):
-            axis.bar(range(len(shares)), 100 * shares, color=BLUE)
-            axis.set(title=name, xlabel="class", ylabel="%", ylim=(0, 100))
-            axis.set_xticks(range(len(shares)))
         figure.tight_layout()
     return figure

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from nestrade_lib.plots import BLUE, GREEN, INK, SKY, style
+from nestrade_lib.plots.style import BLUE, GREEN, INK, SKY, style
 
 # Light enough for the black number on them.
 COLOURS = (SKY, "#E69F00", GREEN, "#CC79A7", "#F0E442", "#A6A6F7", "#F08A5D", "#BBDDBB")
@@ -122,7 +122,7 @@ def _parents(network):
 
 def _labels(network, graph):
     """The group of each channel of each layer's output; -1 where it is never cut."""
-    axes = {name: outputs[0][-1] for name, outputs in graph._record.activations}
+    axes = {seen.layer: seen.outputs[0][-1] for seen in graph._record.applications}
     return {
         layer.name: graph.groups_of(axes[layer.name])
         if axes.get(layer.name) is not None

@@ -41,6 +41,11 @@ def check_labels(network, y):
     is_array = hasattr(y, "shape") and len(y)
     if not (sparse or one_hot) or not is_array or len(network.outputs) != 1:
         return
+    if getattr(loss, "_fn_kwargs", {}).get("axis", -1) not in (
+        -1,
+        len(network.output_shape) - 1,
+    ):
+        return
     classes = network.output_shape[-1]
     shape = tuple(y.shape)
     rank = len(network.output_shape)
@@ -56,6 +61,10 @@ def check_labels(network, y):
         )
     if sparse:
         values = keras.ops.convert_to_numpy(y)
+        ignored = getattr(loss, "ignore_class", None)
+        values = values if ignored is None else values[values != ignored]
+        if not values.size:
+            return
         if values.dtype.kind not in "iub" and not (values == np.round(values)).all():
             raise ValueError(
                 f"y: expected integer labels from 0 to {classes - 1} for the sparse loss, "

@@ -6,13 +6,10 @@
 >>> plt.close(figure)
 """
 
-from dataclasses import replace
-
 import matplotlib.pyplot as plt
 import numpy as np
 
-from nestrade_lib.plots import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, style
-from nestrade_lib.simulate import throughput
+from nestrade_lib.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, style
 
 
 def plot_lives(begins, stops, killed=None):
@@ -58,12 +55,11 @@ def plot_lives(begins, stops, killed=None):
                     )  # fmt: skip
             if killed and killed[1] == worker:
                 axis.plot(killed[0], widest / 2, "X", color=RED, ms=11, zorder=3)
-                axis.text(killed[0], widest * 1.02, "killed", color=RED, ha="center")
+                # The line of the stop, to its right, is often next to it.
+                axis.text(killed[0], widest * 1.02, "killed ", color=RED, ha="right")
             for stop in stops[:-1]:
                 axis.axvline(stop, color=ORANGE, ls="--", lw=1.2)
-                axis.text(
-                    stop, widest / 2, " all stopped,\n started again", va="center"
-                )
+                axis.text(stop, widest, "  all stopped,\n  started again", va="center")
             axis.set(ylabel=f"worker {worker}\nunits", ylim=(0, widest * 1.25))
             axis.set_yticks(sorted({units for *_, units in begins}))
         axes[-1, 0].set_xlabel("seconds since the start; numbers are epochs")
@@ -153,14 +149,7 @@ def plot_published(points, cluster, seen):
             devices = np.array([point.devices for point in own])
             ideal = devices * own[0].workload.rate
             measured = np.array([point.rate for point in own]) / ideal
-            simulated = [
-                throughput(
-                    point.workload,
-                    replace(cluster, servers=point.cluster.servers),
-                    point.devices,
-                )
-                for point in own
-            ] / ideal
+            simulated = np.array([point.simulated(cluster) for point in own]) / ideal
             axis.plot(devices, 100 * simulated, color=GREEN, label="simulated")
             for fill, which in ((BLUE, devices <= seen), ("white", devices > seen)):
                 label = "published, seen" if fill == BLUE else "published, held out"

@@ -1,0 +1,46 @@
+"""One palette, small figures, on paper that a dark page can hold.
+
+The colours are Okabe and Ito's, which the colour-blind tell apart.
+"""
+
+import contextlib
+
+import matplotlib.pyplot as plt
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
+    "#0072B2", "#D55E00", "#009E73", "#CC3311", "#AA4499", "#56B4E9",
+)  # fmt: skip
+INK, PAPER = "#262626", "#FFFFFF"
+
+_STYLE = {
+    "axes.edgecolor": INK,
+    "axes.facecolor": PAPER,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, SKY]),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "figure.dpi": 200,  # sharp on a phone; pages show an inch as 100 pixels
+    "figure.facecolor": PAPER,
+    "font.size": 10.5,
+    "legend.frameon": False,
+    "savefig.facecolor": PAPER,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@contextlib.contextmanager
+def style():
+    """Draw in the book's style inside a ``with`` block.
+
+    Examples
+    --------
+    >>> with style():
+    ...     figure, axes = plt.subplots()
+    >>> plt.close(figure)
+    """
+    with plt.rc_context(_STYLE):
+        yield

@@ -1,0 +1,75 @@
+"""What layers keep beside variables and configuration: vocabularies, files of their own."""
+
+import tempfile
+
+import keras
+
+_LOOKUPS = (
+    keras.layers.StringLookup,
+    keras.layers.IntegerLookup,
+    keras.layers.TextVectorization,
+)
+
+
+def carry_adapted(old, new):
+    """Give a network's counterpart what ``adapt`` found for each layer.
+
+    Parameters
+    ----------
+    old, new : keras.Layer
+        A network and one of the same layers, whose variables it has already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> old, new = (keras.layers.Normalization(axis=None) for _ in range(2))
+    >>> old.adapt(np.array([1.0, 3.0]))
+    >>> new.build(())
+    >>> new.set_weights(old.get_weights())
+    >>> carry_adapted(old, new)
+    >>> float(np.ravel(new(np.array([3.0])))[0])
+    1.0
+    """
+    for one, other in paired_layers(old, new):
+        if isinstance(other, keras.layers.Normalization):
+            if other.input_mean is None:
+                other.finalize_state()  # works out its statistics from its variables
+        elif isinstance(one, _LOOKUPS):
+            _carry_vocabulary(one, other)
+        elif hasattr(one, "save_assets"):
+            with tempfile.TemporaryDirectory() as folder:
+                one.save_assets(folder)
+                other.load_assets(folder)
+
+
+def paired_layers(old, new):
+    """Each layer of a network with its counterpart, the outer before the inner.
+
+    Examples
+    --------
+    >>> old, new = (keras.Sequential([keras.layers.Dense(1, name="a")]) for _ in "ab")
+    >>> [(one.name, other is new.layers[0]) for one, other in paired_layers(old, new)][1]
+    ('a', True)
+    """
+    yield old, new
+    if isinstance(old, keras.Model):
+        inner = [(layer, new.get_layer(layer.name)) for layer in old.layers]
+    else:
+        inside = {"include_self": False, "recursive": False}
+        inner = zip(old._flatten_layers(**inside), new._flatten_layers(**inside))
+    for one, other in inner:
+        yield from paired_layers(one, other)
+
+
+def _carry_vocabulary(old, new):
+    # Not by its assets: a file of lines splits words that have a line break.
+    if not old.get_vocabulary(include_special_tokens=False):
+        return  # not adapted
+    words = old.get_vocabulary()
+    store = {}
+    old.save_own_variables(store)
+    weights = store.get("idf_weights")
+    if weights is None:
+        new.set_vocabulary(words)
+    else:  # which Keras pads again
+        new.set_vocabulary(words, idf_weights=weights[: len(words)])
