@@ -127,7 +127,7 @@ def free_port():
         return door.getsockname()[1]
 
 
-def gathering(fingerprints, absent=(), limit=3.0):
+def gathering(fingerprints, absent=(), limit=30.0):
     """What `meet` raises on each of several workers, which run as threads."""
     port = free_port()
     addresses = tuple(f"127.0.0.1:{port + n}" for n in range(len(fingerprints)))
@@ -144,7 +144,7 @@ def gathering(fingerprints, absent=(), limit=3.0):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     return raised
 
 
