@@ -64,6 +64,17 @@ class Latency:
         Of it.
     least : ndarray of bool, shape (groups,)
         The smallest network that it can be cut to.
+
+    Examples
+    --------
+    >>> from nestrade_lib import trace
+    >>> from nestrade_lib.costs import ChannelCosts
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6)])
+    >>> network.add(keras.layers.Dense(2))
+    >>> costs = ChannelCosts(network, trace(network))
+    >>> latency = Latency(network, costs, least=np.arange(6) < 1)
+    >>> latency.least_macs, latency.seconds(6) == latency.least_seconds
+    (6.0, True)
     """
 
     def __init__(self, network, costs, least):

@@ -4,6 +4,7 @@
                         ▲                                            │
                         └──────────── until the budget is met ◄──────┘
 
+>>> import numpy as np
 >>> from nestrade_lib import Nestrade, create_model, create_loss
 >>> network = create_model((8, 8, 1), 3)
 >>> network.compile("adam", create_loss(), metrics=["accuracy"])
@@ -15,26 +16,21 @@ True
 """
 
 import functools
-import time
 import warnings
 
 import keras
-import numpy as np
 
-from nestrade_lib.costs import ChannelCosts, count_costs
-from nestrade_lib.dependency import follow, trace
-from nestrade_lib.distillation import Distillation, Teacher
+from nestrade_lib.costs import count_costs
+from nestrade_lib.distillation import Distillation
 from nestrade_lib.fitting.arguments import check_fit, check_trainer
-from nestrade_lib.fitting.cut import Cut
 from nestrade_lib.fitting.inputs import as_arrays
 from nestrade_lib.fitting.labels import check_labels
 from nestrade_lib.fitting.loop import train
 from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.structure import Structure
 from nestrade_lib.fitting.validation import split, validate
-from nestrade_lib.latency import Latency
 from nestrade_lib.scaling.engine import Engine
-from nestrade_lib.schedule import Budget, Schedule, choose
-from nestrade_lib.surgery import cut, restructure
+from nestrade_lib.schedule import Budget, Schedule
 
 
 class Nestrade:
@@ -79,13 +75,9 @@ class Nestrade:
 
     Attributes
     ----------
-    network : keras.Model
-        The network as it is now.
+    structure : nestrade_lib.fitting.structure.Structure
+        The network as it is now, its channel groups and their costs.
     cuts : list of Cut
-    dense_costs : CostTable
-        Of the network as it was given.
-    dense_widths, dense_totals : dict
-        Its channels by layer, its costs by name.
     history : keras.callbacks.History or None
         Of the last ``fit``.
     rescale : nestrade_lib.fitting.rescale.Rescale or None
@@ -128,13 +120,13 @@ class Nestrade:
         self.distill = Distillation.of(distill)
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
-        self.network = network
+        self.structure = Structure(
+            network, self.budget, self.keep, self.schedule.multiple
+        )
         self.cuts = []
         self.history = None
         self.rescale = None
         self.teacher = None
-        self._graph = trace(network, keep=self.keep)
-        self._trained = _ids(network.trainable_variables)
         if not getattr(network, "compiled", False):
             raise ValueError(
                 f"Network {network.name!r} is not compiled. Call network.compile("
@@ -142,43 +134,49 @@ class Nestrade:
             )
         if self.distill is not None:
             self.distill.loss(network)  # refused here, and not at the first cut
-        self.dense_costs = count_costs(network)
-        self.budget.require_known(self.dense_costs)
-        self.dense_widths = self.widths
-        self._settled = False  # a search within points of accuracy has ended
-        self._costs = ChannelCosts(network, self._graph)
-        if "latency" in self.budget.shares:
-            self._costs.latency = Latency(network, self._costs, self._smallest())
-        self.dense_totals = self._totals()
         if not self.met:
-            self._check_reachable()
+            self.structure.require_reachable()
 
     # What stands now ----------------------------------------------------------
 
     @property
+    def network(self):
+        """The network as it is now (keras.Model)."""
+        return self.structure.network
+
+    @property
     def costs(self):
-        """The costs of the network as it is now (CostTable)."""
+        """Its costs (CostTable)."""
         return count_costs(self.network)
 
     @property
     def widths(self):
         """Channels left of each layer that can be cut (dict of str to int)."""
-        layers, counts = np.unique(self._graph.layers, return_counts=True)
-        found = dict(zip(layers.tolist(), counts.tolist(), strict=True))
-        return {x: found[x] for x in dict.fromkeys(self._graph.layers.tolist())}
+        return self.structure.widths
 
     @property
     def met(self):
         """Whether the budget is met, or the search within points of accuracy over."""
-        if self._settled or self.budget.within is not None:
-            return self._settled
-        total, dense = self._totals(), self.dense_totals
-        shares = self.budget.shares.items()
-        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
+        return self.structure.met
+
+    @property
+    def dense_costs(self):
+        """Costs of the network as it was given (CostTable)."""
+        return self.structure.dense_table
+
+    @property
+    def dense_widths(self):
+        """Its channels by layer (dict of str to int)."""
+        return self.structure.dense_widths
+
+    @property
+    def dense_totals(self):
+        """Its costs by name (dict of str to float)."""
+        return self.structure.dense_totals
 
     def __getattr__(self, name):
         # What is asked of the trainer and is the network's own: layers, losses, save.
-        if name.startswith("_") or name == "network":
+        if name.startswith("_") or name in ("network", "structure"):
             raise AttributeError(name)
         return getattr(self.network, name)
 
@@ -283,8 +281,7 @@ class Nestrade:
             validation_freq=validation_freq,
             class_weight=class_weight,
         )
-        if not self.met and _ids(self.network.trainable_variables) != self._trained:
-            self._adopt(self.network)  # a layer was frozen or thawed meanwhile
+        self.structure.follow_frozen()
         validation = {
             "batch_size": validation_batch_size or batch_size,
             "steps": validation_steps,
@@ -342,69 +339,6 @@ class Nestrade:
             )
         return self.history
 
-    # Cutting ------------------------------------------------------------------
-
-    def _totals(self):
-        return self._costs.total(np.ones(self._graph.count, bool))
-
-    def _smallest(self):
-        """The groups of the smallest network that cutting can reach."""
-        nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
-        scores, multiple = np.ones(self._graph.count), self.schedule.multiple
-        return choose(self._graph, self._costs, scores, nothing, multiple=multiple)
-
-    def _check_reachable(self):
-        total = self._costs.total(self._smallest())
-        for cost, share in self.budget.shares.items():
-            reached = total[cost] / self.dense_totals[cost]
-            if reached > share:
-                multiple = self.schedule.multiple
-                least = "one channel" if multiple == 1 else f"{multiple} channels"
-                raise ValueError(
-                    f"Budget: {cost}={share:g} is below the least that "
-                    f"{self.network.name!r} can reach with {least} a layer: "
-                    f"{reached:.2g}. Ask for at least that, or let more layers be cut."
-                )
-
-    def _select(self, allowed, scores, most):
-        """The groups that stay, for shares of the dense costs that are allowed."""
-        limits = {
-            cost: share * self.dense_totals[cost] for cost, share in allowed.items()
-        }
-        return choose(
-            self._graph, self._costs, scores, limits, most, self.schedule.multiple
-        )
-
-    def _call_teacher(self):
-        """Copy the network, before its first cut, to learn from it later."""
-        if self.distill is not None and self.teacher is None:
-            with self.engine.cut_scope():
-                self.teacher = Teacher(self.network, self._graph, self.distill)
-
-    def _try_a_cut(self):
-        """Cut all that can be, and throw it away: its errors are wanted early."""
-        with self.engine.cut_scope():
-            cut(self.network, self._smallest(), self._graph)
-
-    def _cut(self, keep, probe, epoch, seconds):
-        start = time.perf_counter()
-        with self.engine.cut_scope():
-            network = restructure(self.network, keep, self._graph, probe)
-        self._adopt(network)
-        total = self._totals()
-        spent = seconds + time.perf_counter() - start
-        self.cuts.append(Cut(epoch, total, self.widths, spent))
-
-    def _adopt(self, network):
-        """Go on with another network."""
-        latency = self._costs.latency
-        self.network = network
-        self._trained = _ids(network.trainable_variables)
-        self._graph = follow(network, keep=self.keep)
-        self._costs = ChannelCosts(network, self._graph, latency)
-        if latency is not None:
-            latency.correct(network, self._costs)
-
     # What came of it ----------------------------------------------------------
 
     def report(self):
@@ -429,7 +363,3 @@ class Nestrade:
         from nestrade_lib.plots import plot_run
 
         return plot_run(self)
-
-
-def _ids(variables):
-    return [id(variable) for variable in variables]

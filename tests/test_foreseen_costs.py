@@ -128,14 +128,17 @@ def test_a_budget_that_attention_can_reach_is_not_refused():
     network = keras.Model(x, kl.Dense(2)(h))
     network.compile("sgd", "mse")
     trainer = Nestrade(network, Budget(macs=0.2, activation_bytes=0.2))
-    graph, keep = trainer._graph, trainer._smallest()
+    graph, keep = trainer.structure.graph, trainer.structure.smallest()
     least = count_costs(cut(network, keep, graph))
-    assert trainer._costs.total(keep)["macs"] == least.macs
+    assert trainer.structure.costs.total(keep)["macs"] == least.macs
     alone = np.ones(graph.count, bool)
-    whole, saved = trainer._costs.total(alone), trainer._costs.savings(alone)
+    whole, saved = (
+        trainer.structure.costs.total(alone),
+        trainer.structure.costs.savings(alone),
+    )
     for group in range(0, graph.count, 7):
         alone[group] = False
-        left = trainer._costs.total(alone)
+        left = trainer.structure.costs.total(alone)
         alone[group] = True
         assert {x: whole[x] - left[x] for x in left} == {
             x: saved[x][group] for x in saved

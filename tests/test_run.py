@@ -46,7 +46,7 @@ def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after
     if stops_after:
         callbacks.append(Stop(lambda _: len(trainer.cuts) >= stops_after))
     trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y), callbacks=callbacks)
-    assert trainer._settled and len(trainer.cuts) == 3
+    assert trainer.structure.settled and len(trainer.cuts) == 3
     assert trainer.widths == trainer.cuts[-1].widths
     assert isinstance(trainer.optimizer, keras.optimizers.Adam)
 

@@ -16,6 +16,9 @@ from nestrade_lib.fitting.rescale import Rescale
 from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.slices import value
 
+# What a run knows beside its timetable.
+PROGRESS = "has_grown", "reference", "spent"
+
 
 class Backup:
     """Writes a run's state to checkpoints, and takes it up again.
@@ -62,11 +65,12 @@ class Backup:
             arrays |= {f"safe_{n}": array for n, (_, array) in enumerate(state)}
         told = {
             "identity": self.identity,
-            "counters": {name: getattr(run, name) for name in run.COUNTERS},
+            "counters": run.timetable.counters,
+            "progress": {name: getattr(run, name) for name in PROGRESS},
             "wrapped": run.optimizer is not None,
             "seed": run.source.seed,
             "batch_size": run.source.batch_size,
-            "settled": trainer._settled,
+            "settled": trainer.structure.settled,
             "stopped": trainer.network.stop_training,
             "rescale": trainer.rescale and dataclasses.asdict(trainer.rescale),
             "cuts": [dataclasses.asdict(x) for x in trainer.cuts[run.first_cut :]],
@@ -102,11 +106,12 @@ class Backup:
         run.source.seed = told["seed"]
         if told["batch_size"] is not None:
             run.source.batch_size = told["batch_size"]
-        for name, number in told["counters"].items():
+        run.timetable.take_up(told["counters"])
+        for name, number in told["progress"].items():
             setattr(run, name, number)
         run.chosen = arrays.get("chosen")
         if "teacher_0" in arrays:
-            trainer._call_teacher()
+            run.call_teacher()
             variables = trainer.teacher.network.variables
             trainer.teacher.load(arrays[f"teacher_{n}"] for n in range(len(variables)))
         self._take_structure(arrays["kept"], told["wrapped"])
@@ -123,7 +128,7 @@ class Backup:
             variables = run.variables_of(network)
             values = (arrays[f"safe_{n}"] for n in range(len(variables)))
             run.safe = kept, network, list(zip(variables, values))
-        trainer._settled, self.stopped = told["settled"], told["stopped"]
+        run.structure.settled, self.stopped = told["settled"], told["stopped"]
         if told["rescale"]:
             times = told["rescale"].pop("seconds_per_sample")
             times = {int(size): seconds for size, seconds in times.items()}
@@ -141,9 +146,9 @@ class Backup:
         run.kept = kept
         network = self._rebuilt(kept)
         if not kept.all():
-            run.trainer._adopt(network)
+            run.structure.adopt(network)
         if wrapped:
-            run.wrap(np.zeros(run.trainer._graph.count))
+            run.wrap(np.zeros(run.structure.graph.count))
         run.teach()
 
     def _rebuilt(self, kept):

@@ -116,11 +116,11 @@ def growth_that_pays(trainer, source):
     """
     if not (isinstance(source.x, np.ndarray) and isinstance(source.y, np.ndarray)):
         return 1
-    dense, now = trainer.dense_totals, trainer._totals()
+    dense, now = trainer.dense_totals, trainer.structure.totals()
     trainer.rescale = measure_rescale(
         trainer.engine,
         trainer.network,
-        trainer._graph,
+        trainer.structure.graph,
         source.x,
         source.y,
         source.batch_size,

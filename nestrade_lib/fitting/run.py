@@ -1,20 +1,22 @@
-"""One ``fit`` of Nestrade, piece by piece: when to choose, cut and grow.
+"""One ``fit`` of Nestrade, piece by piece: train, choose, cut, grow.
 
-The trainer knows what a cut is; the run knows when. It counts optimizer steps, sets
-the learning rate of each piece, gathers scores while training goes on, and leaves a
+The structure knows what a cut is, the timetable when it is due. The run trains from
+one to the next, sets the learning rate of each piece, gathers scores while training goes on, and leaves a
 plain network behind whatever happens.
 """
 
-import math
 import time
 import warnings
 
 import keras
 import numpy as np
 
+from nestrade_lib.distillation import Teacher
+from nestrade_lib.fitting.cut import Cut
 from nestrade_lib.fitting.divergence import require_finite
 from nestrade_lib.fitting.relay import Best, Relay
 from nestrade_lib.fitting.rescale import growth_that_pays
+from nestrade_lib.fitting.timetable import Timetable
 from nestrade_lib.optimizers import averages_weights, own_rate
 from nestrade_lib.regularizers import ChannelOptimizer
 
@@ -22,38 +24,23 @@ from nestrade_lib.regularizers import ChannelOptimizer
 class Run:
     """One ``fit``: where it stands on its way, piece by piece."""
 
-    PIECES = 12  # of a phase: the learning rate is set anew for each
-    # With weights and structure, all that a run which was killed needs to go on.
-    COUNTERS = (
-        "step", "steps", "start", "interval", "choose_at", "turn", "cut_at", "grown",
-        "has_grown", "reference", "spent",
-    )  # fmt: skip
-
     def __init__(self, trainer, source, epochs, anneal, validate, callbacks):
-        schedule = trainer.schedule
         self.trainer = trainer
         self.engine = trainer.engine
         self.source = source
         self.sample = source.sample()
-        self.base = trainer.network, trainer._graph
-        self.kept = np.ones(trainer._graph.count, bool)  # of the base's groups
+        self.structure = structure = trainer.structure
+        self.base = structure.network, structure.graph
+        self.kept = np.ones(structure.graph.count, bool)  # of the base's groups
         self.first_cut = len(trainer.cuts)
         self.rate = own_rate(trainer.network.optimizer) if anneal else None
-        # Everything below counts optimizer steps of this run.
-        self.step = 0
-        self.steps = epochs * source.steps
-        self.start = round(schedule.start * self.steps)
-        length = (schedule.stop - schedule.start) * self.steps
-        self.interval = max(1, round(length / schedule.cuts))
-        self.choose_at = self.start
-        self.turn = 0  # how many intervals have begun
+        self.timetable = Timetable(trainer.schedule, epochs * source.steps)
         self.chosen = None  # the groups that stay, from the choice to the cut
-        self.cut_at = None
         self.validate = validate
         self.reference = None  # validation accuracy before the first cut
         self.safe = None  # the network before the last cut, and its state
         self.spent = 0.0  # seconds that the choice took
-        self.grown, self.has_grown = 1, False
+        self.has_grown = False
         self.optimizer = None
         self.is_checked = False  # that replicas add up to the loss
         self.best = Best(callbacks)
@@ -62,10 +49,11 @@ class Run:
         if not optimizer.built:  # its slots have to be there to be read and cut
             with self.engine.scope():
                 optimizer.build(trainer.network.trainable_variables)
-        if not trainer.met:
-            trainer._try_a_cut()  # what cannot be cut is told before it is trained
+        if not structure.met:  # what cannot be cut is told before it is trained
+            with self.engine.cut_scope():
+                structure.require_cuttable()
         self.require_alike()
-        self._wrap_if_needed(np.zeros(trainer._graph.count))
+        self._wrap_if_needed(np.zeros(structure.graph.count))
         self.teach()
 
     def epoch(self, epoch, callbacks):
@@ -76,7 +64,8 @@ class Run:
         while position < self.source.steps and not self.trainer.network.stop_training:
             self._choose_if_due(callbacks)
             callbacks.set_model(self.trainer.network)
-            count = min(self.source.steps - position, self._steps_ahead())
+            ahead = self.timetable.steps_ahead(is_cutting=not self.structure.met)
+            count = min(self.source.steps - position, ahead)
             self._set_rate(count)
             network = self.trainer.network
             state = _values([*network.variables, *network.optimizer.variables])
@@ -88,9 +77,9 @@ class Run:
             self.engine.fit(network, relay, epoch, **data)
             if self.source.is_exhausted:
                 self._stop_without_data(epoch)
-            require_finite(network, relay.logs, state, self.step + 1)
+            require_finite(network, relay.logs, state, self.timetable.step + 1)
             position += count
-            self.step += count
+            self.timetable.step += count
             if self._cut_if_due():
                 self.best.forget()
         callbacks.set_model(self.trainer.network)
@@ -125,62 +114,36 @@ class Run:
             network.optimizer.learning_rate = self.rate
         self.engine.release(network)
 
-    # The way, in optimizer steps ----------------------------------------------
-
-    def _steps_ahead(self):
-        """Steps until something is to be done: choose, cut, or set the rate anew."""
-        ends = [self.step + max(1, round(self._phase()[2] / self.PIECES))]
-        if self.cut_at is not None:
-            ends.append(self.cut_at)
-        elif not self.trainer.met:
-            ends.append(max(self.choose_at, self.step + 1))
-        return max(1, min(ends) - self.step)
-
-    def _phase(self):
-        """First step, lowest rate and length of the phase: dense, or after."""
-        if self.step < self.start:
-            return 0, 0.02, self.start
-        return self.start, 0.0, max(self.steps - self.start, 1)
-
     def _set_rate(self, count):
-        if self.rate is None:
-            return
-        first, lowest, length = self._phase()
-        progress = min((self.step + count / 2 - first) / length, 1)
-        cosine = lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
-        rate = self.rate * self.grown**0.5 * cosine
-        self.trainer.network.optimizer.learning_rate = rate
+        if self.rate is not None:
+            rate = self.rate * self.timetable.rate(count)
+            self.trainer.network.optimizer.learning_rate = rate
 
     # Choose, cut, grow --------------------------------------------------------
 
     def _choose_if_due(self, callbacks):
-        trainer = self.trainer
-        while not trainer.met and self.cut_at is None and self.step >= self.choose_at:
+        trainer, timetable = self.trainer, self.timetable
+        while not self.structure.met and timetable.choice_is_due:
             if trainer.budget.within is not None and self._lost_too_much(callbacks):
                 return
-            self.choose_at += self.interval
-            self.turn += 1
-            last = self.step + 2 * self.interval > self.steps
-            progress = 1 if last else self.turn / trainer.schedule.cuts
-            most = 1.0 if last else trainer.schedule.most
+            progress, is_last = timetable.begin_turn()
+            most = 1.0 if is_last else trainer.schedule.most
             start = time.perf_counter()
-            keep = trainer._select(trainer.budget.path(progress), self._scores(), most)
+            keep = self.structure.choose(progress, self._scores(), most)
             keep = self.engine.from_chief(keep).astype(bool)
             self.spent = time.perf_counter() - start
-            if keep.all() and not last:
+            if keep.all() and not is_last:
                 continue
-            trainer._call_teacher()
+            self.call_teacher()
             self.teach()
             self.chosen = keep
-            shrink = min(trainer.schedule.shrink, 2 * self.interval // 3)
-            shrink = max(1, min(shrink, self.steps - self.step))
+            shrink = timetable.plan_cut()
             self.optimizer.remaining.assign(np.append(np.where(keep, 0.0, shrink), 0.0))
-            self.cut_at = self.step + shrink
-            return
 
     def check_last_cut(self, callbacks):
         """Hold the last cut to its accuracy too, if the run ended before that."""
-        if self.safe is not None and self.cut_at is None and not self.trainer.met:
+        nothing_chosen = self.timetable.cut_at is None
+        if self.safe is not None and nothing_chosen and not self.structure.met:
             self._lost_too_much(callbacks)
 
     def _lost_too_much(self, callbacks):
@@ -190,11 +153,7 @@ class Run:
         if self.reference is None:
             self.reference = accuracy
         kept = 100 * (self.reference - accuracy) <= trainer.budget.within
-        done = (
-            self.turn >= trainer.schedule.cuts
-            or self.step + self.interval >= self.steps
-        )
-        if kept and not done:
+        if kept and not self.timetable.is_over:
             state = _values(self.variables_of(trainer.network))
             self.safe = self.kept.copy(), trainer.network, state
             return False
@@ -203,36 +162,36 @@ class Run:
             self.kept, network, state = self.safe
             for variable, value in state:
                 variable.assign(value)
-            trainer._adopt(network)
+            self.structure.adopt(network)
             trainer.cuts.pop()
             self.teach()
             self.best.forget()
-        trainer._settled = True
-        self._wrap_if_needed(np.zeros(trainer._graph.count))
+        self.structure.settled = True
+        self._wrap_if_needed(np.zeros(self.structure.graph.count))
         return True
 
     def _scores(self):
-        trainer = self.trainer
-        if trainer.importance is None:
+        importance, structure = self.trainer.importance, self.structure
+        if importance is None:
             return _numpy(self.optimizer.scores)[:-1].astype(float)
-        scores = np.asarray(trainer.importance(trainer.network, trainer._graph), float)
-        if scores.shape != (trainer._graph.count,) or np.isnan(scores).any():
+        scores = np.asarray(importance(structure.network, structure.graph), float)
+        if scores.shape != (structure.graph.count,) or np.isnan(scores).any():
             raise ValueError(
-                f"importance: expected {trainer._graph.count} numbers, one a channel "
+                f"importance: expected {structure.graph.count} numbers, one a channel "
                 f"group, got shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
             )
         return scores
 
     def _cut_if_due(self):
-        if self.cut_at is None or self.step < self.cut_at:
+        if not self.timetable.cut_is_due:
             return False
-        keep, self.chosen, self.cut_at = self.chosen, None, None
+        keep, self.chosen, self.timetable.cut_at = self.chosen, None, None
         scores = self._scores_gathered()[keep]
         self.unwrap()
         before = self.trainer.network
         stop = before.stop_training
         probe = self.sample and self.sample[0]
-        self.trainer._cut(keep, probe, self.step / self.source.steps, self.spent)
+        self._cut(keep, probe)
         self.kept[self.kept] = keep
         self.engine.prepare(self.trainer.network)
         self.require_alike()
@@ -243,6 +202,23 @@ class Run:
             self.trainer.teacher.leave(before)
         self.teach()
         return True
+
+    def _cut(self, keep, probe):
+        structure, start = self.structure, time.perf_counter()
+        with self.engine.cut_scope():
+            structure.cut(keep, probe)
+        epoch, total = self.timetable.step / self.source.steps, structure.totals()
+        spent = self.spent + time.perf_counter() - start
+        self.trainer.cuts.append(Cut(epoch, total, structure.widths, spent))
+
+    def call_teacher(self):
+        """Copy the network, before its first cut, to learn from it later."""
+        trainer, structure = self.trainer, self.structure
+        if trainer.distill is not None and trainer.teacher is None:
+            with self.engine.cut_scope():
+                trainer.teacher = Teacher(
+                    structure.network, structure.graph, trainer.distill
+                )
 
     def teach(self):
         """Let the teacher's answers, if there is one, count in the network's loss."""
@@ -266,7 +242,7 @@ class Run:
         """With the budget met, larger batches: fewer steps a pass."""
         growth = self.trainer.growth
         if (
-            not self.trainer.met
+            not self.structure.met
             or len(self.trainer.cuts) == self.first_cut  # nothing was freed
             or self.has_grown
             or growth == 1
@@ -280,11 +256,8 @@ class Run:
         before, samples = self.source.steps, self.source.samples
         growth = min(growth, max(1, samples // self.source.batch_size))
         self.source.batch_size *= growth
-        self.grown, self.has_grown = growth, True
-        shrunk = self.source.steps / before
-        self.step, self.steps, self.start = (
-            round(n * shrunk) for n in (self.step, self.steps, self.start)
-        )
+        self.has_grown = True
+        self.timetable.grow(growth, self.source.steps / before)
         callbacks.set_params({**callbacks.params, "steps": self.source.steps})
 
     def require_alike(self):
@@ -307,14 +280,14 @@ class Run:
 
     def _wrap_if_needed(self, scores):
         # Averaged weights are for the end of the run, not of each piece: see there.
-        if not self.trainer.met or averages_weights(self.trainer.network.optimizer):
+        if not self.structure.met or averages_weights(self.trainer.network.optimizer):
             self.wrap(scores)
 
     def wrap(self, scores):
         """Let the optimizer score channel groups, and drive chosen ones to zero."""
         network = self.trainer.network
         with self.engine.scope():
-            self.optimizer = ChannelOptimizer(network.optimizer, self.trainer._graph)
+            self.optimizer = ChannelOptimizer(network.optimizer, self.structure.graph)
             self.optimizer.build(network.trainable_variables)
         self.optimizer.scores.assign(np.append(scores, 0))
         network.optimizer = self.optimizer

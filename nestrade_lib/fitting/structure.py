@@ -1,0 +1,153 @@
+"""A network on its way to a budget: its channel groups, and what they cost."""
+
+import numpy as np
+
+from nestrade_lib.costs import ChannelCosts, count_costs
+from nestrade_lib.dependency import follow, trace
+from nestrade_lib.latency import Latency
+from nestrade_lib.schedule import choose
+from nestrade_lib.surgery import cut, restructure
+
+
+class Structure:
+    """The network as it is now, its channel groups, and their costs beside a budget.
+
+    Parameters
+    ----------
+    network : keras.Model
+        The dense one.
+    budget : nestrade_lib.Budget
+    keep : sequence of str
+        Layers to leave as they are.
+    multiple : int
+        Layers are cut to multiples of it.
+
+    Attributes
+    ----------
+    network : keras.Model
+        As it is now.
+    graph : nestrade_lib.ChannelGraph
+        Its channel groups.
+    costs : nestrade_lib.costs.ChannelCosts
+        Of any choice among them.
+    dense_table : nestrade_lib.CostTable
+    dense_totals, dense_widths : dict
+        Of the network as it was given.
+    settled : bool
+        Whether a search within points of accuracy has ended.
+
+    Raises
+    ------
+    ValueError
+        If the network cannot be traced, or no rule counts the budget's cost.
+
+    Examples
+    --------
+    >>> from nestrade_lib import Budget, create_model
+    >>> structure = Structure(create_model((28, 28, 1), 10), Budget(macs=0.1))
+    >>> keep = structure.choose(1, np.random.rand(structure.graph.count), most=1)
+    >>> structure.cut(keep)
+    >>> structure.met
+    True
+    """
+
+    def __init__(self, network, budget, keep=(), multiple=1):
+        self.budget = budget
+        self.keep = keep
+        self.multiple = multiple
+        self.settled = False
+        self.network = network
+        self.graph = trace(network, keep=keep)
+        self._trained = _trained(network)
+        self.dense_table = count_costs(network)
+        budget.require_known(self.dense_table)
+        self.costs = ChannelCosts(network, self.graph)
+        if "latency" in budget.shares:
+            self.costs.latency = Latency(network, self.costs, self.smallest())
+        self.dense_totals, self.dense_widths = self.totals(), self.widths
+
+    @property
+    def widths(self):
+        """Channels left of each layer that can be cut (dict of str to int)."""
+        layers, counts = np.unique(self.graph.layers, return_counts=True)
+        found = dict(zip(layers.tolist(), counts.tolist(), strict=True))
+        return {x: found[x] for x in dict.fromkeys(self.graph.layers.tolist())}
+
+    @property
+    def met(self):
+        """Whether the budget is met, or the search within points of accuracy over."""
+        if self.settled or self.budget.within is not None:
+            return self.settled
+        total, dense = self.totals(), self.dense_totals
+        shares = self.budget.shares.items()
+        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
+
+    def totals(self):
+        """Costs of the network as it is now, by name."""
+        return self.costs.total(np.ones(self.graph.count, bool))
+
+    def smallest(self):
+        """The groups of the smallest network that cutting can reach."""
+        nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
+        scores = np.ones(self.graph.count)
+        return choose(self.graph, self.costs, scores, nothing, multiple=self.multiple)
+
+    def require_reachable(self):
+        """Refuse a budget that even the smallest network is above."""
+        total = self.costs.total(self.smallest())
+        for cost, share in self.budget.shares.items():
+            reached = total[cost] / self.dense_totals[cost]
+            if reached > share:
+                multiple = self.multiple
+                least = "one channel" if multiple == 1 else f"{multiple} channels"
+                raise ValueError(
+                    f"Budget: {cost}={share:g} is below the least that "
+                    f"{self.network.name!r} can reach with {least} a layer: "
+                    f"{reached:.2g}. Ask for at least that, or let more layers be cut."
+                )
+
+    def require_cuttable(self):
+        """Cut all that can be, and throw it away: its errors are wanted early."""
+        cut(self.network, self.smallest(), self.graph)
+
+    def choose(self, progress, scores, most):
+        """The groups that stay at this part of the way to the budget, by their scores.
+
+        Parameters
+        ----------
+        progress : float
+            1 is the budget itself.
+        scores : ndarray, shape (groups,)
+        most : float
+            The largest share of a layer that may go at once.
+
+        Returns
+        -------
+        ndarray of bool, shape (groups,)
+        """
+        allowed = self.budget.path(progress).items()
+        limits = {cost: share * self.dense_totals[cost] for cost, share in allowed}
+        return choose(self.graph, self.costs, scores, limits, most, self.multiple)
+
+    def cut(self, keep, probe=None):
+        """Go on with these groups only, proven on a batch of inputs."""
+        self.adopt(restructure(self.network, keep, self.graph, probe))
+
+    def adopt(self, network):
+        """Go on with another network."""
+        latency = self.costs.latency
+        self.network = network
+        self._trained = _trained(network)
+        self.graph = follow(network, keep=self.keep)
+        self.costs = ChannelCosts(network, self.graph, latency)
+        if latency is not None:
+            latency.correct(network, self.costs)
+
+    def follow_frozen(self):
+        """Look again if a layer was frozen or thawed meanwhile."""
+        if not self.met and _trained(self.network) != self._trained:
+            self.adopt(self.network)
+
+
+def _trained(network):
+    return [id(variable) for variable in network.trainable_variables]
