@@ -7,6 +7,8 @@ import nbformat
 import pytest
 
 from benchmarks.record import RESULTS
+from benchmarks.training import lenet5
+from nestrade_lib import count_costs
 from scripts.notebooks import ROOT
 
 # Page -> the record it quotes, and the sentence, to be filled with the record's summary.
@@ -81,6 +83,42 @@ CLAIMS = [
         "chapters/getting-started.ipynb",
         "getting_started",
         "{processor_seconds[mean]:.0f} seconds of processor time",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/small-and-light-taught",
+        "thirty epochs of which eight are dense, took {processor_seconds[mean]:.0f}:",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/curve-0.03-magnitude",
+        "What was kept is a little less: {macs_percent[mean]:.1f}% of the MACs at a budget",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/curve-0.03-nestrade",
+        "thinner networks, {macs_percent[mean]:.1f} for Nestrade",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/curve-0.03-lasso",
+        "for Nestrade, {macs_percent[mean]:.1f} for the lasso",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/curve-0.1-lasso",
+        "the lasso keeps {params_percent[mean]:.1f}% of the parameters",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/curve-0.1-nestrade",
+        "of the parameters, Nestrade {params_percent[mean]:.0f}%.",
+    ),
+    (
+        "chapters/many-machines.ipynb",
+        "simulate",
+        "promised {tables[DGX-1, P100][held_out_worst_error_percent]:.1f} and "
+        "{tables[DGX-1, P100][rows][7][error_percent]:.1f}% too much",
     ),
     (
         "chapters/structure-optimization.ipynb",
@@ -213,6 +251,19 @@ def test_the_curve_over_budgets_is_that_of_the_records():
     assert means[0][0] - min(mean[0] for mean in means) < spread[0][0]
     assert "From a quarter of the work down, Nestrade has the lowest mean" in text
     assert all(min(column) == column[0] for column in list(zip(*means))[1:])
+
+
+def test_a_published_row_is_smaller_than_it_was_counted():
+    first, second, hidden, inputs = 3, 12, 500, 12 * 4 * 4
+    small = count_costs(lenet5((first, second, hidden)))
+    dense = count_costs(lenet5())
+    macs, params = small.macs / dense.macs, small.params / dense.params
+    sentence = (
+        f"a plain network of 3-12-{inputs}-500 would have {100 * macs:.1f} % of the MACs "
+        f"and {100 * params:.1f} % of the parameters"
+    )
+    page = ROOT / "chapters/training-mnist.ipynb"
+    assert sentence in page.read_text(encoding="utf-8")
 
 
 def test_the_residual_network_is_faster_by_what_the_readme_says():

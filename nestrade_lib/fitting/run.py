@@ -240,15 +240,14 @@ class Run:
 
     def grow_if_done(self, callbacks):
         """With the budget met, larger batches: fewer steps a pass."""
-        growth = self.trainer.growth
+        growth, optimizer = self.trainer.growth, self.trainer.network.optimizer
         if (
             not self.structure.met
             or len(self.trainer.cuts) == self.first_cut  # nothing was freed
             or self.has_grown
             or growth == 1
             or not self.source.is_arrays
-            or own_rate(self.trainer.network.optimizer)
-            is None  # it counts on the steps
+            or own_rate(optimizer) is None  # its schedule counts on the steps
         ):
             return
         if growth == "auto":
