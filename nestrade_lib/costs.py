@@ -271,7 +271,7 @@ class ChannelCosts:
         keep = self.graph.mask(keep)
         saved = {cost: sizes.savings(keep) for cost, sizes in self._sizes.items()}
         if self.latency is not None:
-            saved["latency"] = self.latency.per_mac * saved["macs"]
+            saved["latency"] = self.latency.line.per_mac * saved["macs"]
         return saved
 
 

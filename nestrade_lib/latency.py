@@ -7,6 +7,7 @@ cut is measured again and corrects the line.
 """
 
 import time
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -53,6 +54,15 @@ def measure_latency(network, batch_size=BATCH, repeats=30):
     return min(times)
 
 
+@dataclass(frozen=True)
+class Line:
+    """Seconds as a function of MACs: those of the smallest network, and a slope."""
+
+    least_macs: float
+    least_seconds: float
+    per_mac: float
+
+
 class Latency:
     """A line through two measured networks: seconds as a function of MACs.
 
@@ -64,6 +74,12 @@ class Latency:
         Of it.
     least : ndarray of bool, shape (groups,)
         The smallest network that it can be cut to.
+    measure : callable, optional
+        ``measure(network)`` gives seconds.
+
+    Attributes
+    ----------
+    line : Line
 
     Examples
     --------
@@ -73,21 +89,24 @@ class Latency:
     >>> network.add(keras.layers.Dense(2))
     >>> costs = ChannelCosts(network, trace(network))
     >>> latency = Latency(network, costs, least=np.arange(6) < 1)
-    >>> latency.least_macs, latency.seconds(6) == latency.least_seconds
+    >>> latency.line.least_macs, latency.seconds(6) == latency.line.least_seconds
     (6.0, True)
     """
 
-    def __init__(self, network, costs, least):
-        self.least_macs = costs.total(least)["macs"]
-        self.least_seconds = measure_latency(cut(network, least, costs.graph))
+    def __init__(self, network, costs, least, measure=measure_latency):
+        self.measure = measure
+        seconds = measure(cut(network, least, costs.graph))
+        self.line = Line(costs.total(least)["macs"], seconds, 0.0)
         self.correct(network, costs)
 
     def correct(self, network, costs):
         """Put the line through the network as it is now."""
         macs = costs.total(np.ones(costs.graph.count, bool))["macs"]
-        seconds = max(measure_latency(network), self.least_seconds)
-        self.per_mac = (seconds - self.least_seconds) / max(macs - self.least_macs, 1)
+        least, first = self.line.least_seconds, self.line.least_macs
+        seconds = max(self.measure(network), least)
+        self.line = Line(first, least, (seconds - least) / max(macs - first, 1))
 
     def seconds(self, macs):
         """Estimate the latency at a number of MACs."""
-        return self.least_seconds + self.per_mac * (macs - self.least_macs)
+        line = self.line
+        return line.least_seconds + line.per_mac * (macs - line.least_macs)

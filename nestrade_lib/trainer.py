@@ -110,18 +110,16 @@ class Nestrade:
         distill=None,
         engine=None,
     ):
-        self.budget = Budget.of(budget)
-        self.schedule = schedule or Schedule()
-        check_trainer(self.schedule, importance, keep, growth, engine)
+        budget, schedule = Budget.of(budget), schedule or Schedule()
+        check_trainer(schedule, importance, keep, growth, engine)
         self.importance = importance
-        self.keep = tuple(keep or ())
         self.anneal = anneal
         self.growth = growth
         self.distill = Distillation.of(distill)
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         self.structure = Structure(
-            network, self.budget, self.keep, self.schedule.multiple
+            network, budget, schedule, tuple(keep or ()), self.engine
         )
         self.cuts = []
         self.history = None
@@ -145,8 +143,28 @@ class Nestrade:
         return self.structure.network
 
     @property
+    def budget(self):
+        """What it is trained toward (Budget). For another one, make another trainer."""
+        return self.structure.budget
+
+    @property
+    def schedule(self):
+        """When the cuts fall (Schedule)."""
+        return self.structure.schedule
+
+    @property
+    def keep(self):
+        """Names of the layers that are left as they are (tuple of str)."""
+        return self.structure.keep
+
+    @property
+    def met(self):
+        """Whether the budget is met, or the search within points of accuracy over."""
+        return self.structure.met
+
+    @property
     def costs(self):
-        """Its costs (CostTable)."""
+        """Costs of the network as it is now (CostTable)."""
         return count_costs(self.network)
 
     @property
@@ -155,23 +173,18 @@ class Nestrade:
         return self.structure.widths
 
     @property
-    def met(self):
-        """Whether the budget is met, or the search within points of accuracy over."""
-        return self.structure.met
-
-    @property
     def dense_costs(self):
         """Costs of the network as it was given (CostTable)."""
         return self.structure.dense_table
 
     @property
     def dense_widths(self):
-        """Its channels by layer (dict of str to int)."""
+        """Channels of its layers, as it was given (dict of str to int)."""
         return self.structure.dense_widths
 
     @property
     def dense_totals(self):
-        """Its costs by name (dict of str to float)."""
+        """Costs by name, as it was given (dict of str to float)."""
         return self.structure.dense_totals
 
     def __getattr__(self, name):
@@ -268,7 +281,9 @@ class Nestrade:
 
         Notes
         -----
-        An interrupt (Ctrl-C) leaves a usable, plain network in ``.network``.
+        An interrupt (Ctrl-C) leaves a usable, plain network in ``.network``. Where it,
+        or a callback, stops the training while chosen channels are on their way to
+        zero, the network is the one of before they were chosen.
         """
         x, y, sample_weight = as_arrays((x, y, sample_weight))
         check_fit(

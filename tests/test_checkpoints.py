@@ -67,7 +67,7 @@ def build(budget, optimizer="adam", **options):
         ]
     )
     network.compile(optimizer, create_loss(), metrics=["accuracy"])
-    return Nestrade(network, budget, schedule=SCHEDULE, **options)
+    return Nestrade(network, budget, **{"schedule": SCHEDULE, **options})
 
 
 def train(trainer, data=(X, Y), batch_size=16, **options):
@@ -278,6 +278,56 @@ def test_a_run_that_stopped_early_stays_stopped_and_says_so_to_callbacks(tmp_pat
         seen.append(last.seen)
         assert seen[-1][0] == trainer.network.count_params()
     assert len(set(lengths)) == 1 and lengths[0] < 6 and len(set(map(str, seen))) == 1
+
+
+def test_a_turn_that_a_killed_run_was_in_can_still_be_taken_back(tmp_path):
+    class Watch(KillAt):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(self.model.get_weights())
+            super().on_train_batch_end(batch, logs)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    seen = []
+    schedule = Schedule(start=0.25, stop=0.9, cuts=1, shrink=12)  # from step 9 to 21
+    with pytest.raises(Killed):
+        train(build(0.4, schedule=schedule), callbacks=[Watch(13)], backup_dir=tmp_path)
+    for _ in range(2):  # and it stays so
+        trainer = build(0.4, schedule=schedule)
+        train(trainer, callbacks=[Stop()], backup_dir=tmp_path)
+        assert not trainer.cuts
+        for ours, before in zip(trainer.network.get_weights(), seen[8], strict=True):
+            np.testing.assert_array_equal(ours, before)
+
+
+def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatch):
+    def clock(scale):
+        def measure(network):
+            return 1.0 + scale * network.count_params()
+
+        monkeypatch.setattr("nestrade_lib.fitting.structure.measure_latency", measure)
+
+    clock(1.0)
+    whole = train(build(Budget(latency=0.5)), backup_dir=tmp_path / "whole")
+    with pytest.raises(Killed):
+        train(
+            build(Budget(latency=0.5)),
+            callbacks=[KillAt(25)],
+            backup_dir=tmp_path / "cut",
+        )
+    clock(0.0)  # all networks take as long now, so that no cut would save time
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "nestrade_lib.fitting.structure.Structure.require_reachable",
+            lambda self: None,
+        )
+        trainer = build(Budget(latency=0.5))
+    resumed = train(trainer, backup_dir=tmp_path / "cut")
+    assert whole[2] and trainer.met and whole[1:] == resumed[1:]
+    for a, b in zip(whole[0], resumed[0], strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_low_precision_is_written_and_read(tmp_path):

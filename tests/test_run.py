@@ -301,3 +301,110 @@ def test_no_graph_of_a_network_of_before_a_cut_is_kept():
     assert len(kept) >= 5
     *before, last = list(kept.values())[1:]
     assert last <= min(before) + 2
+
+
+class Record(keras.callbacks.Callback):
+    """The weights after each batch, and the network that callbacks have at the end."""
+
+    def on_train_begin(self, logs=None):
+        self.weights = [self.model.get_weights()]
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.weights.append(self.model.get_weights())
+
+    def on_train_end(self, logs=None):
+        self.last = self.model
+
+
+@pytest.mark.parametrize("how", ["callback", "interrupt"])
+@pytest.mark.parametrize("stop", [5, 9, 10, 11])
+def test_a_turn_that_does_not_come_to_its_cut_is_taken_back(stop, how):
+    def end(batches):
+        if batches == stop and how == "interrupt":
+            raise KeyboardInterrupt
+        return batches == stop
+
+    schedule = Schedule(start=1 / 6, stop=0.9, cuts=1, shrink=6)  # 30 steps: 5 to 11
+    trainer = Nestrade(mlp(), 0.4, schedule=schedule)
+    seen = Record()
+    try:
+        trainer.fit(X, Y, epochs=5, verbose=0, callbacks=[seen, Stop(end)])
+    except KeyboardInterrupt:
+        assert how == "interrupt"
+    assert len(seen.weights) == stop + 1
+    assert len(trainer.cuts) == (stop == 11 and how == "callback")
+    if stop < 11:
+        for ours, before in zip(trainer.network.get_weights(), seen.weights[5]):
+            np.testing.assert_array_equal(ours, before)
+
+
+def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
+    def validate(trainer, data, options):
+        return {"val_accuracy": float(len(trainer.cuts) < 4)}
+
+    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    schedule = Schedule(0.4, 0.6, 4, shrink=2)
+    trainer = Nestrade(mlp(), Budget(within=0.5), schedule=schedule)
+    callbacks = [seen := Record(), Stop(lambda _: len(trainer.cuts) >= 4)]
+    options = {"verbose": 0, "validation_data": (X, Y), "callbacks": callbacks}
+    trainer.fit(X, Y, epochs=10, **options)
+    assert len(trainer.cuts) == 3
+    assert seen.last is trainer.network is trainer.history.model
+
+
+def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatch):
+    checks = []
+
+    def validate(trainer, data, options):
+        checks.append(len(trainer.cuts))
+        return {"val_accuracy": float(checks[-1] == 0 or checks.count(checks[-1]) < 6)}
+
+    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    schedule = Schedule(0.1, 0.9, cuts=16, multiple=8, most=1, shrink=1)
+    trainer = Nestrade(mlp(), Budget(macs=0.5, within=1), schedule=schedule)
+    trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y))
+    assert trainer.met and checks.count(checks[-1]) >= 6
+    assert trainer.cuts and trainer.widths == trainer.cuts[-1].widths
+
+
+def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
+    def validate(trainer, data, options):
+        return {"val_accuracy": (0.9, 0.895, 0.887)[min(len(trainer.cuts), 2)]}
+
+    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    schedule = Schedule(0.1, 0.9, cuts=8, shrink=1)
+    trainer = Nestrade(mlp(), Budget(within=1), schedule=schedule)
+    stop = Stop(lambda _: len(trainer.cuts) == 1)
+    options = {"epochs": 10, "verbose": 0, "validation_data": (X, Y)}
+    trainer.fit(X, Y, callbacks=[stop], **options)
+    trainer.fit(X, Y, **options)
+    assert len(trainer.cuts) == 1 and trainer.met
+
+
+def test_settings_are_those_that_the_trainer_was_made_with():
+    trainer = Nestrade(mlp(), 0.5)
+    for name, other in {
+        "budget": Budget(macs=0.2),
+        "schedule": SOON,
+        "keep": ("a",),
+    }.items():
+        with pytest.raises(AttributeError):
+            setattr(trainer, name, other)
+
+
+def test_a_layer_that_is_kept_as_an_object_is_kept_through_cuts():
+    def tower(x, name):
+        inputs = keras.Input(x.shape[1:])
+        hidden = keras.layers.Dense(16, activation="relu", name="dense")(inputs)
+        return keras.Model(inputs, hidden, name=name)(x)
+
+    inputs = keras.Input((8,))
+    between = keras.layers.Dense(8)(tower(inputs, "one"))
+    outputs = keras.layers.Dense(3)(tower(between, "two"))
+    network = keras.Model(inputs, outputs)
+    network.compile("adam", create_loss())
+    kept = network.get_layer("two").get_layer("dense")
+    trainer = Nestrade(network, 0.6, schedule=SOON, keep=[kept])
+    assert trainer.keep == ("two/dense",)
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.cuts and trainer.network.layers[-1].input.shape[-1] == 16

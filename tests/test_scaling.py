@@ -215,6 +215,14 @@ def test_data_that_come_in_batches_are_shared_too():
     assert difference(*found) < 1e-6
 
 
+def test_epochs_of_one_batch_leave_no_room_for_larger_ones():
+    engine = start(devices=2)
+    trainer = Nestrade(build(engine), 0.4, schedule=CUTS, engine=engine)
+    options = {"batch_size": BATCH, "steps_per_epoch": 1, "verbose": 0}
+    history = trainer.fit(FLAT, Y, epochs=30, **options).history
+    assert trainer.met and len(history["loss"]) == 30
+
+
 def several_inputs():
     a, b = keras.Input((12,), name="a"), keras.Input((12,), name="b")
     hidden = L.Dense(16, activation="relu")(L.Concatenate()([a, b]))

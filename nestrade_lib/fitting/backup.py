@@ -17,7 +17,7 @@ from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.slices import value
 
 # What a run knows beside its timetable.
-PROGRESS = "has_grown", "reference", "spent"
+PROGRESS = "has_grown", "spent"
 
 
 class Backup:
@@ -45,8 +45,8 @@ class Backup:
         self.stopped = False  # by a callback, before the last epoch
         self.identity = identity
 
-    def write(self, epoch):
-        """Write the state after an epoch."""
+    def write(self, epoch, stops):
+        """Write the state after an epoch, and whether a callback ends the run there."""
         run, trainer = self.run, self.run.trainer
         arrays = {"kept": run.kept, **_values("network", trainer.network.variables)}
         arrays |= _values("optimizer", trainer.network.optimizer.variables)
@@ -57,12 +57,12 @@ class Backup:
             arrays["torch_generator"] = torch.get_rng_state().numpy()
         if run.chosen is not None:
             arrays["chosen"] = run.chosen
+            arrays |= _numbered("turn", (array for _, array in run.before_turn))
         if trainer.teacher is not None:
             arrays |= _values("teacher", trainer.teacher.network.variables)
         if run.safe is not None:
-            kept, _, state = run.safe
-            arrays["safe_kept"] = kept
-            arrays |= {f"safe_{n}": array for n, (_, array) in enumerate(state)}
+            arrays["safe_kept"], _, state, _ = run.safe
+            arrays |= _numbered("safe", (array for _, array in state))
         told = {
             "identity": self.identity,
             "counters": run.timetable.counters,
@@ -70,8 +70,11 @@ class Backup:
             "wrapped": run.optimizer is not None,
             "seed": run.source.seed,
             "batch_size": run.source.batch_size,
-            "settled": trainer.structure.settled,
-            "stopped": trainer.network.stop_training,
+            "reference": run.structure.reference,
+            "settled": run.structure.settled,
+            "timings": run.structure.timings,
+            "safe_cuts": run.safe and run.safe[-1] - run.first_cut,
+            "stopped": stops,
             "rescale": trainer.rescale and dataclasses.asdict(trainer.rescale),
             "cuts": [dataclasses.asdict(x) for x in trainer.cuts[run.first_cut :]],
             "epochs": self.history.epoch,
@@ -126,8 +129,13 @@ class Backup:
             is_current = np.array_equal(kept, run.kept)
             network = trainer.network if is_current else self._rebuilt(kept)
             variables = run.variables_of(network)
-            values = (arrays[f"safe_{n}"] for n in range(len(variables)))
-            run.safe = kept, network, list(zip(variables, values))
+            state = _paired(variables, arrays, "safe")
+            run.safe = kept, network, state, run.first_cut + told["safe_cuts"]
+        if run.chosen is not None:
+            variables = run.variables_of(trainer.network)
+            run.before_turn = _paired(variables, arrays, "turn")
+        run.structure.take_up(told["timings"])
+        run.structure.reference = told["reference"]
         run.structure.settled, self.stopped = told["settled"], told["stopped"]
         if told["rescale"]:
             times = told["rescale"].pop("seconds_per_sample")
@@ -163,12 +171,19 @@ class Backup:
 
 
 def _values(name, variables):
-    arrays = {f"{name}_{n}": value(v) for n, v in enumerate(variables)}
+    return _numbered(name, map(value, variables))
+
+
+def _numbered(name, arrays):
     # NumPy's files do not know bfloat16; float32 holds it exactly.
     return {
-        name: a.astype("float32") if a.dtype.name == "bfloat16" else a
-        for name, a in arrays.items()
+        f"{name}_{n}": a.astype("float32") if a.dtype.name == "bfloat16" else a
+        for n, a in enumerate(arrays)
     }
+
+
+def _paired(variables, arrays, name):
+    return [(variable, arrays[f"{name}_{n}"]) for n, variable in enumerate(variables)]
 
 
 def _assign(variables, arrays, name):

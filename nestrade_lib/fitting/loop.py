@@ -42,11 +42,10 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
         identity = identity_of(trainer, source, epochs, anneal)
         engine.agree_on({**identity, "whether there is a backup_dir": with_backup})
     checkpoints = Checkpoints(backup_dir, engine) if with_backup else None
-    run = Run(trainer, source, len(epochs), anneal, validate, callbacks)
+    run = Run(trainer, source, epochs, anneal, validate)
     logs = {}
     try:
-        trainer.network.stop_training = False
-        callbacks.on_train_begin()
+        run.open(callbacks)
         backup = checkpoints and Backup(checkpoints, run, trainer.history, identity)
         done = backup.resume() if backup else None
         if done is not None:
@@ -71,10 +70,13 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
                 callbacks.on_test_end(found)
                 logs |= found
             callbacks.on_epoch_end(epoch, logs)
+            stops = bool(engine.gather([trainer.network.stop_training]).any())
+            if stops:
+                run.take_turn_back()
             run.require_alike()
             if backup:
-                backup.write(epoch)
-            if engine.gather([trainer.network.stop_training]).any():
+                backup.write(epoch, stops)
+            if stops:
                 break
         run.check_last_cut(callbacks)
         run.require_alike()

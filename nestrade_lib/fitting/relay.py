@@ -27,6 +27,7 @@ class Relay(keras.callbacks.Callback):
         self.last = offset + steps - 1
         self.metrics = metrics
         self.logs = {}
+        self.done = 0  # batches of this piece
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras has just reset the metrics.
@@ -40,7 +41,9 @@ class Relay(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         # Several steps an execution may count beyond the end of a short piece.
-        self.callbacks.on_train_batch_end(min(self.offset + batch, self.last), logs)
+        batch = min(self.offset + batch, self.last)
+        self.done = batch + 1 - self.offset
+        self.callbacks.on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self.logs = dict(logs)

@@ -24,7 +24,7 @@ from nestrade_lib.regularizers import ChannelOptimizer
 class Run:
     """One ``fit``: where it stands on its way, piece by piece."""
 
-    def __init__(self, trainer, source, epochs, anneal, validate, callbacks):
+    def __init__(self, trainer, source, epochs, anneal, validate):
         self.trainer = trainer
         self.engine = trainer.engine
         self.source = source
@@ -34,27 +34,33 @@ class Run:
         self.kept = np.ones(structure.graph.count, bool)  # of the base's groups
         self.first_cut = len(trainer.cuts)
         self.rate = own_rate(trainer.network.optimizer) if anneal else None
-        self.timetable = Timetable(trainer.schedule, epochs * source.steps)
+        self.first_epoch = epochs.start
+        self.timetable = Timetable(trainer.schedule, len(epochs) * source.steps)
         self.chosen = None  # the groups that stay, from the choice to the cut
+        self.before_turn = None  # and the state before their way to zero
         self.validate = validate
-        self.reference = None  # validation accuracy before the first cut
-        self.safe = None  # the network before the last cut, and its state
+        self.safe = None  # the network before the last cut, its state, how many cuts
         self.spent = 0.0  # seconds that the choice took
         self.has_grown = False
         self.optimizer = None
         self.is_checked = False  # that replicas add up to the loss
-        self.best = Best(callbacks)
-        self.engine.prepare(trainer.network)
-        optimizer = trainer.network.optimizer
-        if not optimizer.built:  # its slots have to be there to be read and cut
+        self.best = None
+
+    def open(self, callbacks):
+        """Make the network ready to be trained; :meth:`close` gives it back as it was."""
+        network, structure = self.trainer.network, self.structure
+        self.engine.prepare(network)
+        if not network.optimizer.built:  # its slots have to be there to be read and cut
             with self.engine.scope():
-                optimizer.build(trainer.network.trainable_variables)
+                network.optimizer.build(network.trainable_variables)
         if not structure.met:  # what cannot be cut is told before it is trained
-            with self.engine.cut_scope():
-                structure.require_cuttable()
+            structure.require_cuttable()
         self.require_alike()
         self._wrap_if_needed(np.zeros(structure.graph.count))
         self.teach()
+        network.stop_training = False
+        callbacks.on_train_begin()
+        self.best = Best(callbacks)
 
     def epoch(self, epoch, callbacks):
         """Train one of the user's epochs and give its logs."""
@@ -62,7 +68,7 @@ class Run:
         self._check_loss_once()
         position, relay = 0, None
         while position < self.source.steps and not self.trainer.network.stop_training:
-            self._choose_if_due(callbacks)
+            self._choose_if_due()
             callbacks.set_model(self.trainer.network)
             ahead = self.timetable.steps_ahead(is_cutting=not self.structure.met)
             count = min(self.source.steps - position, ahead)
@@ -78,6 +84,8 @@ class Run:
             if self.source.is_exhausted:
                 self._stop_without_data(epoch)
             require_finite(network, relay.logs, state, self.timetable.step + 1)
+            if network.stop_training:
+                count = relay.done  # a callback has ended the piece
             position += count
             self.timetable.step += count
             if self._cut_if_due():
@@ -105,6 +113,7 @@ class Run:
     def close(self):
         """Leave a plain network behind: the user's optimizer, its own learning rate."""
         network = self.trainer.network
+        self.take_turn_back()
         if self.trainer.teacher is not None:
             self.trainer.teacher.leave(network)
         if self.optimizer is not None:
@@ -121,10 +130,10 @@ class Run:
 
     # Choose, cut, grow --------------------------------------------------------
 
-    def _choose_if_due(self, callbacks):
+    def _choose_if_due(self):
         trainer, timetable = self.trainer, self.timetable
         while not self.structure.met and timetable.choice_is_due:
-            if trainer.budget.within is not None and self._lost_too_much(callbacks):
+            if trainer.budget.within is not None and self._search_has_ended():
                 return
             progress, is_last = timetable.begin_turn()
             most = 1.0 if is_last else trainer.schedule.most
@@ -132,38 +141,46 @@ class Run:
             keep = self.structure.choose(progress, self._scores(), most)
             keep = self.engine.from_chief(keep).astype(bool)
             self.spent = time.perf_counter() - start
-            if keep.all() and not is_last:
+            if keep.all():
                 continue
             self.call_teacher()
             self.teach()
             self.chosen = keep
+            self.before_turn = _values(self.variables_of(trainer.network))
             shrink = timetable.plan_cut()
             self.optimizer.remaining.assign(np.append(np.where(keep, 0.0, shrink), 0.0))
 
+    def take_turn_back(self):
+        """Undo a turn that does not come to its cut: nothing stays half way to zero."""
+        if self.chosen is not None:
+            for variable, value in self.before_turn:
+                variable.assign(value)
+            self.chosen = self.before_turn = self.timetable.cut_at = None
+
     def check_last_cut(self, callbacks):
         """Hold the last cut to its accuracy too, if the run ended before that."""
-        nothing_chosen = self.timetable.cut_at is None
-        if self.safe is not None and nothing_chosen and not self.structure.met:
-            self._lost_too_much(callbacks)
+        if self.safe is not None and not self.structure.met:
+            self._search_has_ended()
+            callbacks.set_model(self.trainer.network)
 
-    def _lost_too_much(self, callbacks):
+    def _search_has_ended(self):
         """Hold the network to its accuracy: take the last cut back if it lost more."""
-        trainer = self.trainer
+        trainer, structure = self.trainer, self.structure
         accuracy = _accuracy(self.validate())
-        if self.reference is None:
-            self.reference = accuracy
-        kept = 100 * (self.reference - accuracy) <= trainer.budget.within
+        if not trainer.cuts:
+            structure.reference = accuracy
+        kept = 100 * (structure.reference - accuracy) <= trainer.budget.within
         if kept and not self.timetable.is_over:
             state = _values(self.variables_of(trainer.network))
-            self.safe = self.kept.copy(), trainer.network, state
+            self.safe = self.kept.copy(), trainer.network, state, len(trainer.cuts)
             return False
         self.unwrap()
-        if not kept:
-            self.kept, network, state = self.safe
+        if not kept and self.safe is not None:
+            self.kept, network, state, count = self.safe
             for variable, value in state:
                 variable.assign(value)
-            self.structure.adopt(network)
-            trainer.cuts.pop()
+            structure.adopt(network)
+            del trainer.cuts[count:]
             self.teach()
             self.best.forget()
         self.structure.settled = True
@@ -185,7 +202,8 @@ class Run:
     def _cut_if_due(self):
         if not self.timetable.cut_is_due:
             return False
-        keep, self.chosen, self.timetable.cut_at = self.chosen, None, None
+        keep = self.chosen
+        self.chosen = self.before_turn = self.timetable.cut_at = None
         scores = self._scores_gathered()[keep]
         self.unwrap()
         before = self.trainer.network
@@ -205,9 +223,9 @@ class Run:
 
     def _cut(self, keep, probe):
         structure, start = self.structure, time.perf_counter()
-        with self.engine.cut_scope():
-            structure.cut(keep, probe)
-        epoch, total = self.timetable.step / self.source.steps, structure.totals()
+        structure.cut(keep, probe)
+        epoch = self.first_epoch + self.timetable.step / self.source.steps
+        total = structure.totals()
         spent = self.spent + time.perf_counter() - start
         self.trainer.cuts.append(Cut(epoch, total, structure.widths, spent))
 
@@ -252,8 +270,8 @@ class Run:
             return
         if growth == "auto":
             growth = growth_that_pays(self.trainer, self.source)
-        before, samples = self.source.steps, self.source.samples
-        growth = min(growth, max(1, samples // self.source.batch_size))
+        before, rows = self.source.steps, self.source.rows
+        growth = min(growth, max(1, rows // self.source.batch_size))
         self.source.batch_size *= growth
         self.has_grown = True
         self.timetable.grow(growth, self.source.steps / before)

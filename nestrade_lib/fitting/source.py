@@ -99,7 +99,7 @@ class Source:
             batch_size = batch_size or 32
             self.samples = check_arrays(x, y, sample_weight)
             asked = (steps_per_epoch or math.inf) * batch_size
-            self._rows = min(asked, self.samples)  # of an epoch
+            self.rows = min(asked, self.samples)  # of an epoch
             self.batch_size = batch_size
         else:
             check_nothing_beside(x, y=y, sample_weight=sample_weight)
@@ -119,7 +119,7 @@ class Source:
         if self.is_arrays:
             self.engine.check_batch(size)
             many = self.engine.replicas > 1
-            self.steps = (math.floor if many else math.ceil)(self._rows / size)
+            self.steps = (math.floor if many else math.ceil)(self.rows / size)
             if self.steps == 0 or many and self.samples < size:
                 raise ValueError(
                     f"{self.samples} samples are fewer than a global batch of {size}, "
@@ -159,10 +159,10 @@ class Source:
         epoch : int
         """
         if self.is_arrays:
-            first, offset = divmod(epoch * self._rows, self.samples)
-            last = first + -(-(offset + self._rows) // self.samples)
+            first, offset = divmod(epoch * self.rows, self.samples)
+            last = first + -(-(offset + self.rows) // self.samples)
             orders = [self._order_of(n) for n in range(first, last)]
-            self._order = np.concatenate(orders)[offset : offset + self._rows]
+            self._order = np.concatenate(orders)[offset : offset + self.rows]
             self._position = 0
         elif self._batches is None:
             self._batches = self._endless() if self._goes_on else self._pass()

@@ -4,7 +4,9 @@ import numpy as np
 
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.dependency import follow, trace
-from nestrade_lib.latency import Latency
+from nestrade_lib.latency import Latency, Line, measure_latency
+from nestrade_lib.names import layer_names
+from nestrade_lib.scaling.engine import Engine
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, restructure
 
@@ -17,10 +19,12 @@ class Structure:
     network : keras.Model
         The dense one.
     budget : nestrade_lib.Budget
-    keep : sequence of str
+    schedule : nestrade_lib.Schedule
+        Its ``multiple``: layers are cut to multiples of it.
+    keep : sequence of str or keras.layers.Layer
         Layers to leave as they are.
-    multiple : int
-        Layers are cut to multiples of it.
+    engine : nestrade_lib.scaling.Engine, optional
+        What the network trains on.
 
     Attributes
     ----------
@@ -33,8 +37,10 @@ class Structure:
     dense_table : nestrade_lib.CostTable
     dense_totals, dense_widths : dict
         Of the network as it was given.
+    reference : float or None
+        In a search within points of accuracy, that of the network before its first cut.
     settled : bool
-        Whether a search within points of accuracy has ended.
+        Whether such a search has ended.
 
     Raises
     ------
@@ -43,27 +49,32 @@ class Structure:
 
     Examples
     --------
-    >>> from nestrade_lib import Budget, create_model
-    >>> structure = Structure(create_model((28, 28, 1), 10), Budget(macs=0.1))
+    >>> from nestrade_lib import Budget, Schedule, create_model
+    >>> network = create_model((28, 28, 1), 10)
+    >>> structure = Structure(network, Budget(macs=0.1), Schedule())
     >>> keep = structure.choose(1, np.random.rand(structure.graph.count), most=1)
     >>> structure.cut(keep)
     >>> structure.met
     True
     """
 
-    def __init__(self, network, budget, keep=(), multiple=1):
+    def __init__(self, network, budget, schedule, keep=(), engine=None):
         self.budget = budget
-        self.keep = keep
-        self.multiple = multiple
+        self.schedule = schedule
+        self.engine = Engine() if engine is None else engine
+        self.reference = None
         self.settled = False
         self.network = network
         self.graph = trace(network, keep=keep)
-        self._trained = _trained(network)
+        names = layer_names(network)  # an object is of this network, not of the next
+        self.keep = tuple(names.get(id(layer), layer) for layer in keep)
+        self._trained = _ids(network.trainable_variables)
         self.dense_table = count_costs(network)
         budget.require_known(self.dense_table)
         self.costs = ChannelCosts(network, self.graph)
         if "latency" in budget.shares:
-            self.costs.latency = Latency(network, self.costs, self.smallest())
+            least = self.smallest()
+            self.costs.latency = Latency(network, self.costs, least, self._seconds)
         self.dense_totals, self.dense_widths = self.totals(), self.widths
 
     @property
@@ -89,8 +100,8 @@ class Structure:
     def smallest(self):
         """The groups of the smallest network that cutting can reach."""
         nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
-        scores = np.ones(self.graph.count)
-        return choose(self.graph, self.costs, scores, nothing, multiple=self.multiple)
+        scores, multiple = np.ones(self.graph.count), self.schedule.multiple
+        return choose(self.graph, self.costs, scores, nothing, multiple=multiple)
 
     def require_reachable(self):
         """Refuse a budget that even the smallest network is above."""
@@ -98,7 +109,7 @@ class Structure:
         for cost, share in self.budget.shares.items():
             reached = total[cost] / self.dense_totals[cost]
             if reached > share:
-                multiple = self.multiple
+                multiple = self.schedule.multiple
                 least = "one channel" if multiple == 1 else f"{multiple} channels"
                 raise ValueError(
                     f"Budget: {cost}={share:g} is below the least that "
@@ -108,7 +119,8 @@ class Structure:
 
     def require_cuttable(self):
         """Cut all that can be, and throw it away: its errors are wanted early."""
-        cut(self.network, self.smallest(), self.graph)
+        with self.engine.cut_scope():
+            cut(self.network, self.smallest(), self.graph)
 
     def choose(self, progress, scores, most):
         """The groups that stay at this part of the way to the budget, by their scores.
@@ -127,27 +139,54 @@ class Structure:
         """
         allowed = self.budget.path(progress).items()
         limits = {cost: share * self.dense_totals[cost] for cost, share in allowed}
-        return choose(self.graph, self.costs, scores, limits, most, self.multiple)
+        return choose(
+            self.graph, self.costs, scores, limits, most, self.schedule.multiple
+        )
 
-    def cut(self, keep, probe=None):
+    def cut(self, kept, probe=None):
         """Go on with these groups only, proven on a batch of inputs."""
-        self.adopt(restructure(self.network, keep, self.graph, probe))
+        with self.engine.cut_scope():
+            network = restructure(self.network, kept, self.graph, probe)
+        self.adopt(network)
 
     def adopt(self, network):
         """Go on with another network."""
         latency = self.costs.latency
-        self.network = network
-        self._trained = _trained(network)
-        self.graph = follow(network, keep=self.keep)
-        self.costs = ChannelCosts(network, self.graph, latency)
+        graph = follow(network, keep=self.keep)
+        costs = ChannelCosts(network, graph, latency)
         if latency is not None:
-            latency.correct(network, self.costs)
+            latency.correct(network, costs)
+        self.network, self.graph, self.costs = network, graph, costs
+        self._trained = _ids(network.trainable_variables)
 
     def follow_frozen(self):
         """Look again if a layer was frozen or thawed meanwhile."""
-        if not self.met and _trained(self.network) != self._trained:
+        if not self.met and _ids(self.network.trainable_variables) != self._trained:
             self.adopt(self.network)
 
+    # Where a budget of seconds was measured -----------------------------------
 
-def _trained(network):
-    return [id(variable) for variable in network.trainable_variables]
+    def _seconds(self, network):
+        """A prediction by the chief's clock: all workers have to decide alike."""
+        seconds = measure_latency(network)
+        if self.engine.workers == 1:
+            return seconds
+        return float(self.engine.from_chief([round(1e8 * seconds)])[0]) / 1e8
+
+    @property
+    def timings(self):
+        """What was measured, to be taken up by a run that goes on (dict or None)."""
+        if self.costs.latency is None:
+            return None
+        return {**vars(self.costs.latency.line), "dense": self.dense_totals["latency"]}
+
+    def take_up(self, timings):
+        """Go on with what was measured before, whatever the clock would say now."""
+        if timings is not None:
+            timings = dict(timings)
+            self.dense_totals["latency"] = timings.pop("dense")
+            self.costs.latency.line = Line(**timings)
+
+
+def _ids(variables):
+    return [id(variable) for variable in variables]

@@ -130,6 +130,6 @@ class Timetable:
     def grow(self, growth, share):
         """Go on with larger batches, and this share of the steps."""
         self.growth = growth
-        self.step, self.steps, self.start = (
-            round(n * share) for n in (self.step, self.steps, self.start)
-        )
+        for name in ("step", "steps", "start", "choose_at"):
+            setattr(self, name, round(share * getattr(self, name)))
+        self.interval = max(1, round(share * self.interval))

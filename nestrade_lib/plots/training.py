@@ -119,7 +119,7 @@ def plot_run(trainer):
     with style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7, 2.4))
         for layer, width in trainer.dense_widths.items():
-            after = [cut.widths[layer] for cut in trainer.cuts]
+            after = [cut.widths.get(layer, width) for cut in trainer.cuts]
             shares = [
                 100 * n / width for n in (width, *after, *(after[-1:] or [width]))
             ]
