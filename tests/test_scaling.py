@@ -610,10 +610,9 @@ def test_workers_whose_weights_have_drifted_apart_are_told():
     # As a loop of one's own leaves them that does not add up gradients.
     for alike, what in ((0, "structure"), (1, "weights")):
         trainer = Nestrade(build(Engine()), 0.4, engine=Two(alike))
+        run = Run(trainer, Source(FLAT, Y), range(1), False, None)
         with pytest.raises(Disagreement, match=f"{what}: worker 1 .*an all-reduce"):
-            Run(
-                trainer, Source(FLAT, Y), 1, False, None, keras.callbacks.CallbackList()
-            )
+            run.open(keras.callbacks.CallbackList())
 
 
 class Beside(Engine):
