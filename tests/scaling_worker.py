@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from nestrade_lib import Nestrade, Schedule, create_loss
-from nestrade_lib import trainer as trainer_module
+from nestrade_lib.fitting import structure as structure_module
 from nestrade_lib.scaling import devices, logical_devices, start
 from nestrade_lib.surgery import restructure
 
@@ -81,7 +81,7 @@ def main():
         if place == "step":
             callbacks.append(Steps(times, out))
         elif place == "cut":
-            trainer_module.restructure = at_the(times, restructure, out)
+            structure_module.restructure = at_the(times, restructure, out)
         elif (
             place == "write"
         ):  # the bytes are in the file, its name is not the right one
