@@ -408,3 +408,22 @@ def test_a_layer_that_is_kept_as_an_object_is_kept_through_cuts():
     assert trainer.keep == ("two/dense",)
     trainer.fit(X, Y, epochs=4, verbose=0)
     assert trainer.cuts and trainer.network.layers[-1].input.shape[-1] == 16
+
+
+def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
+    trainer = Nestrade(mlp(), 0.4)
+    structure = trainer.structure
+    before = dict(vars(structure))
+    smaller = keras.models.clone_model(trainer.network)
+
+    def refuse(*arguments, **options):
+        raise KeyboardInterrupt
+
+    for broken in ("follow", "ChannelCosts"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"nestrade_lib.fitting.structure.{broken}", refuse)
+            with pytest.raises(KeyboardInterrupt):
+                structure.adopt(smaller)
+        assert vars(structure) == before
+    structure.adopt(smaller)
+    assert structure.network is smaller and structure.graph is not before["graph"]
