@@ -78,9 +78,21 @@ def environment():
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": cores(),
+        **accelerator(),
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES if version(name)},
     }
+
+
+def accelerator():
+    """Name and driver of NVIDIA's GPU; empty where there is none."""
+    asked = "--query-gpu=name,driver_version"
+    command = ["nvidia-smi", asked, "--format=csv,noheader"]
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"accelerator": run.stdout.strip()}
 
 
 def cores():
@@ -111,14 +123,17 @@ def today():
 
 
 def commit():
-    """The commit that was measured; "+" where files differ from it. None without git."""
+    """The commit that was measured; "+" where files differ from it.
+
+    A copy without git has it from the variable NESTRADE_COMMIT, or tells None.
+    """
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
         run = subprocess.run(
             command, cwd=RESULTS.parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return None
+        return os.environ.get("NESTRADE_COMMIT")
     return run.stdout.strip()
 
 

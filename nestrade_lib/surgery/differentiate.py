@@ -9,66 +9,121 @@ from nestrade_lib.gradients import gradient_of
 from nestrade_lib.names import variable_paths
 
 
-def infer(network, arrays, inputs):
-    """Floating-point outputs in inference mode (a list of ndarray).
-
-    Parameters are those of :func:`differentiate`.
-    """
-    with _no_gradient():
-        found = _outputs(network, *_tensors(network, arrays), inputs, False)
-        return [keras.ops.convert_to_numpy(y).astype("float64") for y in found]
-
-
-def differentiate(network, arrays, inputs, training):
-    """Gradients of a fixed random linear function of the outputs.
+class Evaluation:
+    """A network's outputs and gradients at any weights; JAX compiles each of them once.
 
     Parameters
     ----------
     network : keras.Model
-    arrays : dict of str to ndarray
-        A value for each of its variables, by path.
-    inputs : array or structure of arrays
-    training : bool
-        Whether norms use the statistics of the batch.
 
-    Returns
-    -------
-    dict of str to ndarray
-        By path of the trainable variable.
+    Examples
+    --------
+    >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> evaluation = Evaluation(network)
+    >>> weights = [np.ones((2, 1), "float32"), np.ones(1, "float32")]
+    >>> arrays = dict(zip(evaluation.paths.values(), weights))
+    >>> evaluation.infer(arrays, np.ones((3, 2)))[0].tolist()
+    [[3.0], [3.0], [3.0]]
+    >>> x = np.ones((3, 2), "float32")
+    >>> [g.shape for g in evaluation.differentiate(arrays, x, training=True).values()]
+    [(2, 1), (1,)]
     """
-    trainable, others = _tensors(network, arrays)
 
-    def projection(weights):
-        rng = np.random.default_rng(0)
-        total = 0.0
-        for y in _outputs(network, weights, others, inputs, training):
-            direction = rng.normal(size=y.shape)
-            exact = "float64" if "float64" in str(y.dtype) else "float32"
-            direction, y = direction.astype(exact), keras.ops.cast(y, exact)
-            total = total + keras.ops.sum(y * keras.ops.convert_to_tensor(direction))
-        return total
+    def __init__(self, network):
+        self.network = network
+        self.paths = variable_paths(network.variables)
+        self._outputs = compiled(self._call)
+        self._gradients = {
+            training: gradient_of(self._projection(training))
+            for training in (True, False)
+        }
 
-    gradients = gradient_of(projection)(trainable)
-    to_numpy, paths = keras.ops.convert_to_numpy, variable_paths(network.variables)
-    return {
-        paths[id(v)]: np.zeros(v.shape, "float32") if g is None else to_numpy(g)
-        for v, g in zip(network.trainable_variables, gradients)
-    }
+    def infer(self, arrays, inputs):
+        """Floating-point outputs in inference mode.
+
+        Parameters
+        ----------
+        arrays : dict of str to ndarray
+            A value for each of the network's variables, by path.
+        inputs : array or structure of arrays
+
+        Returns
+        -------
+        list of ndarray of float64
+        """
+        with _no_gradient():
+            found = self._outputs(*self._tensors(arrays), _as_tensors(inputs))
+            return [keras.ops.convert_to_numpy(y).astype("float64") for y in found]
+
+    def differentiate(self, arrays, inputs, training):
+        """Gradients of a fixed random linear function of the outputs.
+
+        Parameters
+        ----------
+        arrays, inputs
+            As of :meth:`infer`.
+        training : bool
+            Whether norms use the statistics of the batch.
+
+        Returns
+        -------
+        dict of str to ndarray
+            By path of the trainable variable.
+        """
+        weights, others = self._tensors(arrays)
+        found = self._gradients[training](weights, others, _as_tensors(inputs))
+        to_numpy = keras.ops.convert_to_numpy
+        return {
+            self.paths[id(v)]: np.zeros(v.shape, "float32")
+            if g is None
+            else to_numpy(g)
+            for v, g in zip(self.network.trainable_variables, found)
+        }
+
+    def _call(self, weights, others, inputs, training=False):
+        found, _ = self.network.stateless_call(
+            weights, others, inputs, training=training
+        )
+        return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
+
+    def _projection(self, training):
+        def projection(weights, others, inputs):
+            rng = np.random.default_rng(0)
+            total = 0.0
+            for y in self._call(weights, others, inputs, training):
+                direction = rng.normal(size=y.shape)
+                exact = "float64" if "float64" in str(y.dtype) else "float32"
+                direction, y = direction.astype(exact), keras.ops.cast(y, exact)
+                total = total + keras.ops.sum(
+                    y * keras.ops.convert_to_tensor(direction)
+                )
+            return total
+
+        return projection
+
+    def _tensors(self, arrays):
+        """The values as tensors: of the trainable variables, and of the others."""
+        network = self.network
+        return [
+            [keras.ops.convert_to_tensor(arrays[self.paths[id(v)]]) for v in variables]
+            for variables in (
+                network.trainable_variables,
+                network.non_trainable_variables,
+            )
+        ]
 
 
-def _tensors(network, arrays):
-    """The values as tensors: of the trainable variables, and of the others."""
-    paths = variable_paths(network.variables)
-    return [
-        [keras.ops.convert_to_tensor(arrays[paths[id(v)]]) for v in variables]
-        for variables in (network.trainable_variables, network.non_trainable_variables)
-    ]
+def _as_tensors(inputs):
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
 
 
-def _outputs(network, weights, others, inputs, training):
-    inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
-    found, _ = network.stateless_call(weights, others, inputs, training=training)
-    return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
+def compiled(function):
+    """As a whole on JAX, which would otherwise compile operation by operation."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
 
 
 def _no_gradient():

@@ -9,7 +9,7 @@ import numpy as np
 
 from nestrade_lib.dependency import trace
 from nestrade_lib.names import variable_paths
-from nestrade_lib.surgery.differentiate import differentiate, full_precision, infer
+from nestrade_lib.surgery.differentiate import Evaluation, compiled, full_precision
 from nestrade_lib.surgery.optimizer import decayed, transplant
 from nestrade_lib.surgery.rebuild import paired_variables
 from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
@@ -70,21 +70,14 @@ def verify(original, smaller, keep, probe=None, graph=None):
         path: slices.zeroed(path, array) for path, array in values(original).items()
     }
     small = values(smaller)
+    expected, tested = Evaluation(original), Evaluation(smaller)
     with full_precision():
-        errors = {
-            "outputs": max(
-                map(
-                    _difference,
-                    infer(original, large, probe),
-                    infer(smaller, small, probe),
-                ),
-                default=0.0,
-            )
-        }
+        outputs = expected.infer(large, probe), tested.infer(small, probe)
+        errors = {"outputs": max(map(_difference, *outputs), default=0.0)}
 
         def compare_gradients(training, probe):
-            gradients = differentiate(original, large, probe, training)
-            found = differentiate(smaller, small, probe, training)
+            gradients = expected.differentiate(large, probe, training)
+            found = tested.differentiate(small, probe, training)
             return gradients, _gradient_difference(
                 [slices.of(p, g) / slices.factor(p) for p, g in gradients.items()],
                 [found[twin[path]] for path in gradients],
@@ -94,7 +87,7 @@ def verify(original, smaller, keep, probe=None, graph=None):
         gradients, error = compare_gradients(training, probe)
         attempts = [(training, part) for part in (*_parts(probe), *others)]
         if error > tolerance(original) and is_rounding(
-            error, original, large, probe, gradients
+            error, expected, large, probe, gradients
         ):
             # One sample has no batch to take statistics of, and few terms to round.
             singles = _parts(probe, size=1)
@@ -134,7 +127,7 @@ def draws_numbers(network):
     return any("seed_generator" in v.path for v in network.variables)
 
 
-def is_rounding(error, network, arrays, probe, gradients):
+def is_rounding(error, evaluation, arrays, probe, gradients):
     """Whether the last bits of the weights move the gradients as much as that.
 
     In a deep network on a small batch the batch statistics amplify them without bound;
@@ -149,7 +142,7 @@ def is_rounding(error, network, arrays, probe, gradients):
             )
             for path, array in arrays.items()
         }
-        found = differentiate(network, nudged, probe, training=True)
+        found = evaluation.differentiate(nudged, probe, training=True)
         moved = _gradient_difference(list(gradients.values()), list(found.values()))
         if error <= 10 * moved:
             return True
@@ -184,7 +177,7 @@ def _step(network, arrays, gradients):
     if keras.backend.backend() == "jax":  # where apply may leak tracers (loss scaling)
         slots = [slot.value for slot in optimizer.variables]
         weights = [copy.value for copy in copies]
-        after, _ = optimizer.stateless_apply(slots, given, weights)
+        after, _ = compiled(optimizer.stateless_apply)(slots, given, weights)
         return {paths[id(v)]: np.asarray(w) for v, w in zip(originals, after)}
     optimizer.apply(given, copies)
     return {paths[id(v)]: value(copy) for v, copy in zip(originals, copies)}

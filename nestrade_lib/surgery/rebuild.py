@@ -9,6 +9,15 @@ from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
 from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
 
+# Keras' initializers that draw numbers; all others of its own are kinds of these.
+DRAWING = (
+    keras.initializers.Orthogonal,
+    keras.initializers.RandomNormal,
+    keras.initializers.RandomUniform,
+    keras.initializers.TruncatedNormal,
+    keras.initializers.VarianceScaling,
+)
+
 
 def cut(network, keep, graph=None, compiled=True):
     """The smaller network, not yet verified: see :func:`nestrade_lib.restructure`.
@@ -47,8 +56,11 @@ def cut(network, keep, graph=None, compiled=True):
     with strategy_scope(network), keras.saving.custom_object_scope(known):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
-        # Not read from a file: a kept Lambda's code is the network's own.
-        smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
+        with undrawn():
+            # Not read from a file: a kept Lambda's code is the network's own.
+            smaller = keras.saving.deserialize_keras_object(
+                description, safe_mode=False
+            )
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
         new = slices.carry(values(network))
@@ -58,6 +70,30 @@ def cut(network, keep, graph=None, compiled=True):
         if compiled:
             compile_like(network, smaller, pairs, slices)
     return smaller
+
+
+@contextlib.contextmanager
+def undrawn():
+    """First values are zeros: others follow at once, and JAX would compile each draw.
+
+    >>> with undrawn():
+    ...     first = keras.initializers.HeNormal()((2, 3))
+    >>> float(keras.ops.max(keras.ops.abs(first)))
+    0.0
+    """
+    drawn = {kind: kind.__call__ for kind in DRAWING}
+    for kind in DRAWING:
+        kind.__call__ = zeros
+    try:
+        yield
+    finally:
+        for kind, call in drawn.items():
+            kind.__call__ = call
+
+
+def zeros(initializer, shape, dtype=None, **kwargs):
+    """In place of an initializer's ``__call__``."""
+    return keras.ops.zeros(shape, dtype)
 
 
 def from_keras(kind):
