@@ -79,7 +79,7 @@ def by_training(case, multiple):
     note = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    schedule = Schedule(start=0.2, stop=0.6, cuts=3, multiple=multiple or 1)
+    schedule = Schedule(start=0.2, stop=0.6, cuts=2, multiple=multiple or 1)
     budget = BUDGET if multiple else 1
     network = compiled(case.build(case.side))
     trainer = Nestrade(network, budget, schedule=schedule, growth=1)
@@ -167,20 +167,19 @@ def steps_of(network, case, rounds=5):
     }
 
 
-def best_tflops(size, rounds=20):
-    """What a product of two large matrices reaches in bfloat16: the card's peak, measured."""
+def best_tflops(size, rounds=5, products=20):
+    """What products of large matrices reach in bfloat16: the card's peak, measured."""
     import jax
 
-    one, other = (
-        jax.random.normal(jax.random.key(n), (size, size), "bfloat16") for n in (0, 1)
-    )
+    keys = jax.random.split(jax.random.key(0))
+    one, other = (jax.random.normal(key, (size, size), "bfloat16") for key in keys)
     multiply = jax.jit(lambda a, b: a @ b)
-    multiply(one, other).block_until_ready()
     times = []
-    for _ in range(rounds):
+    for number in range(rounds + 1):
         start = time.perf_counter()
-        multiply(one, other).block_until_ready()
-        times.append(time.perf_counter() - start)
+        jax.block_until_ready([multiply(one, other) for _ in range(products)])
+        if number:
+            times.append((time.perf_counter() - start) / products)
     return 2 * size**3 / statistics.median(times) / 1e12
 
 

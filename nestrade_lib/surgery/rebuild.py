@@ -3,20 +3,12 @@
 import contextlib
 
 import keras
+import numpy as np
 
 from nestrade_lib.dependency import trace
 from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
 from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
-
-# Keras' initializers that draw numbers; all others of its own are kinds of these.
-DRAWING = (
-    keras.initializers.Orthogonal,
-    keras.initializers.RandomNormal,
-    keras.initializers.RandomUniform,
-    keras.initializers.TruncatedNormal,
-    keras.initializers.VarianceScaling,
-)
 
 
 def cut(network, keep, graph=None, compiled=True):
@@ -53,14 +45,12 @@ def cut(network, keep, graph=None, compiled=True):
         kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
     }
     known |= graph._record.functions
-    with strategy_scope(network), keras.saving.custom_object_scope(known):
+    known_here = keras.saving.custom_object_scope(known)
+    with strategy_scope(network), known_here, blank_variables():
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
-        with undrawn():
-            # Not read from a file: a kept Lambda's code is the network's own.
-            smaller = keras.saving.deserialize_keras_object(
-                description, safe_mode=False
-            )
+        # Not read from a file: a kept Lambda's code is the network's own.
+        smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
         new = slices.carry(values(network))
@@ -73,27 +63,25 @@ def cut(network, keep, graph=None, compiled=True):
 
 
 @contextlib.contextmanager
-def undrawn():
-    """First values are zeros: others follow at once, and JAX would compile each draw.
+def blank_variables():
+    """New variables start at zero: their values follow, and JAX compiles each draw.
 
-    >>> with undrawn():
-    ...     first = keras.initializers.HeNormal()((2, 3))
-    >>> float(keras.ops.max(keras.ops.abs(first)))
+    >>> with blank_variables():
+    ...     variable = keras.Variable(keras.initializers.Ones(), shape=(2, 3))
+    >>> float(keras.ops.sum(variable))
     0.0
     """
-    drawn = {kind: kind.__call__ for kind in DRAWING}
-    for kind in DRAWING:
-        kind.__call__ = zeros
+    kind, name = keras.Variable, "_initialize_with_initializer"
+    make = getattr(kind, name)
+
+    def blank(shape, dtype=None):
+        return np.zeros(shape, dtype)
+
+    setattr(kind, name, lambda variable, initializer: make(variable, blank))
     try:
         yield
     finally:
-        for kind, call in drawn.items():
-            kind.__call__ = call
-
-
-def zeros(initializer, shape, dtype=None, **kwargs):
-    """In place of an initializer's ``__call__``."""
-    return keras.ops.zeros(shape, dtype)
+        setattr(kind, name, make)
 
 
 def from_keras(kind):
