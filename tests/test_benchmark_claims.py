@@ -294,3 +294,31 @@ def test_what_validation_said_of_the_teacher_is_in_the_experiments():
     ).format(*control)
     page = ROOT / "chapters/training-mnist.ipynb"
     assert sentence in page.read_text(encoding="utf-8")
+
+
+def test_the_grain_of_a_gpu_is_that_of_the_record():
+    text = (RESULTS / "accelerator/resnet-32px.json").read_text(encoding="utf-8")
+    rows = json.loads(text)["seeds"]
+    page = (ROOT / "chapters/structure-optimization.ipynb").read_text(encoding="utf-8")
+    for name, row in rows.items():
+        widths = list(dict.fromkeys(row["widths"]))
+        assert all(width % 8 == 0 for width in widths) == (name != "free")
+        sentence = (
+            "{0} | {macs_percent:.1f} % | {step_ms:.1f} | {images_per_second:,.0f} | "
+            "{peak_memory_gb:.1f} GB |"
+        ).format(", ".join(map(str, widths)), **row)
+        assert sentence in page
+    dense, free, eights = (rows[name] for name in ("dense", "free", "eights"))
+    shares = [row["step_ms"] / dense["step_ms"] for row in (free, eights)]
+    assert f"took **{shares[0]:.2f}** of the dense step's time" in page
+    assert f"**{shares[1]:.2f}** at multiples of 8" in page
+    assert f"it takes {shares[1]:.2f} of the time" in page
+    peaks = [row["share_of_product_percent"] for row in (dense, eights)]
+    assert f"{peaks[0]:.0f} % of what one large matrix" in page
+    assert f"the cut one's at {peaks[1]:.0f} %" in page
+    fits = [row["fit_seconds"] for row in (eights, dense)]
+    assert "took {:.0f} seconds, {:.0f} without".format(*fits) in page
+    saved = dense["step_ms"] - eights["step_ms"]
+    assert f"saves {saved:.0f} milliseconds" in page
+    assert "after some 10,500 steps" in page
+    assert 1000 * (fits[0] - fits[1]) / saved == pytest.approx(10_500, rel=0.01)

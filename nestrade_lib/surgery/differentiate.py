@@ -34,7 +34,7 @@ class Evaluation:
         self.paths = variable_paths(network.variables)
         self._outputs = compiled(self._call)
         self._gradients = {
-            training: compiled(gradient_of(self._projection(training)))
+            training: gradient_of(self._projection(training))
             for training in (True, False)
         }
 
@@ -118,16 +118,12 @@ def _as_tensors(inputs):
 
 
 def compiled(function):
-    """As a whole on JAX, which would otherwise compile operation by operation.
-
-    Without the optimizations that take as long again: it is called once or twice.
-    """
+    """As a whole on JAX, which would otherwise compile operation by operation."""
     if keras.backend.backend() != "jax":
         return function
     import jax
 
-    options = {"xla_backend_optimization_level": 0}
-    return jax.jit(function, compiler_options=options)
+    return jax.jit(function)
 
 
 def _no_gradient():
@@ -140,11 +136,7 @@ def _no_gradient():
 
 @contextlib.contextmanager
 def full_precision():
-    """Products in full float32: a GPU's shortened ones would hide differences.
-
-    JAX computes on the host, where it compiles in a tenth of the time: on a GPU it would
-    try all ways to do each convolution, of functions that are called once.
-    """
+    """Products in full float32: a GPU's shortened ones would hide differences."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -157,7 +149,7 @@ def full_precision():
     elif keras.backend.backend() == "jax":
         import jax
 
-        with jax.default_device(_host()), jax.default_matmul_precision("highest"):
+        with jax.default_matmul_precision("highest"):
             yield
     else:
         import torch
@@ -170,13 +162,3 @@ def full_precision():
                 yield
         finally:
             torch.backends.cuda.matmul.allow_tf32 = short
-
-
-def _host():
-    """JAX's device of the processor; None, its own choice, where that is shut out."""
-    import jax
-
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None
