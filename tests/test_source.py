@@ -58,7 +58,7 @@ def taken(source, epochs, steps=1):
         while left > 0:
             piece = source.take(min(steps, left))
             if source.is_arrays:
-                yield from piece["x"].ravel().tolist()
+                yield from (row for x, *_ in piece["x"] for row in x.ravel().tolist())
             else:
                 yield from (int(batch[0][0, 0]) for batch in piece["x"])
             left -= steps

@@ -124,9 +124,13 @@ def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
         seen, left = [], source.steps
         while left:
             steps = data.draw(st.integers(1, left))
-            piece = source.take(steps)
-            np.testing.assert_array_equal(piece["y"], piece["x"]["a"] * 2)
-            seen.append(piece["x"]["a"])
+            batches = list(source.take(steps)["x"])
+            assert len(batches) == steps and all(
+                len(y) == batch for _, y in batches[:-1]
+            )
+            for x, y in batches:
+                np.testing.assert_array_equal(y, x["a"] * 2)
+                seen.append(x["a"])
             left -= steps
         np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(samples))
 

@@ -71,10 +71,10 @@ class Source:
     >>> source.steps
     3
     >>> source.start_epoch(0)
-    >>> source.take(2)["x"].tolist()
-    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
-    >>> source.take(1)["x"].tolist()
-    [8.0, 9.0]
+    >>> [y.tolist() for x, y in source.take(2)["x"]]
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    >>> [y.tolist() for x, y in source.take(1)["x"]]
+    [[8, 9]]
     """
 
     def __init__(
@@ -260,10 +260,12 @@ class Source:
             self.engine.agree("a batch of the training data", first)
             if self.is_exhausted:
                 return None
-            return {"x": self._counted(first, steps), "steps_per_epoch": steps}
+            return self._one_by_one(self._counted(first, steps), steps)
         stop = self._position + steps * self.batch_size
         rows = self._order[self._position : stop]
         self._position = stop
+        if self.engine.replicas == 1:
+            return self._one_by_one(self._gathered(rows, self.batch_size), steps)
         if self.engine.workers > 1:
             batches = rows.reshape(-1, self.batch_size)
             rows = np.concatenate([self.engine.part(batch) for batch in batches])
@@ -275,6 +277,18 @@ class Source:
             "batch_size": self.batch_size,
             "shuffle": False,
         }
+
+    def _one_by_one(self, batches, steps):
+        return {"x": batches, "steps_per_epoch": steps, "shuffle": False}
+
+    def _gathered(self, rows, size):
+        """Batches of arrays, each made when its turn comes: a piece may be large."""
+        for start in range(0, len(rows), size):
+            x, y, weight = self._rows_at(rows[start : start + size])
+            if weight is not None:
+                yield x, y, weight
+            else:
+                yield (x,) if y is None else (x, y)
 
     def _counted(self, first, steps):
         # Keras knows a generator by its type.
