@@ -17,6 +17,7 @@ from test_structure_cases import outputs, random_cut, randomize, trained, zero_c
 from nestrade_lib import restructure, trace, verify
 from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.proof import random_inputs, tolerance
+from nestrade_lib.surgery.rebuild import blank_variables
 
 DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
 
@@ -160,6 +161,42 @@ def test_flags_of_single_weights_are_carried_over():
         assert not smaller.get_layer("attention")._key_dense.trainable
         assert len(smaller.trainable_variables) == len(network.trainable_variables)
     assert verify(network, once, keep, probe, graph)["step"] <= 1e-5
+
+
+class Least(keras.metrics.Metric):
+    """The least target so far: a metric that starts anywhere but at zero."""
+
+    def __init__(self, name="least", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        self.least = self.add_weight(
+            shape=(), initializer=keras.initializers.Constant(9), name="least"
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        seen = keras.ops.min(y_true)
+        self.least.assign(keras.ops.minimum(self.least.value, seen))
+
+    def result(self):
+        return keras.ops.convert_to_tensor(self.least)
+
+    def reset_state(self):
+        self.least.assign(9)
+
+
+@pytest.mark.any_backend
+def test_only_what_a_cut_overwrites_starts_at_zero():
+    network = keras.Sequential([keras.Input((4,)), L.Dense(6), L.Dense(2)])
+    network.compile("adam", "mse", metrics=[Least()])
+    x, y = np.ones((4, 4), "float32"), np.full((4, 2), 5.0, "float32")
+    network.fit(x, y, verbose=0)
+    smaller = restructure(network, np.arange(6) < 3)
+    (metric,) = smaller._compile_config.config["metrics"]
+    assert float(metric.least) == 9
+    assert smaller.evaluate(x, y, verbose=0, return_dict=True)["least"] == 5
+    with pytest.raises(ZeroDivisionError), blank_variables():
+        raise ZeroDivisionError
+    ones = keras.Variable(keras.initializers.Ones(), shape=(2,))
+    assert float(keras.ops.sum(ones)) == 2
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64"])

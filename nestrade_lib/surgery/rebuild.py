@@ -45,12 +45,14 @@ def cut(network, keep, graph=None, compiled=True):
         kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
     }
     known |= graph._record.functions
-    known_here = keras.saving.custom_object_scope(known)
-    with strategy_scope(network), known_here, blank_variables():
+    with strategy_scope(network), keras.saving.custom_object_scope(known):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
-        # Not read from a file: a kept Lambda's code is the network's own.
-        smaller = keras.saving.deserialize_keras_object(description, safe_mode=False)
+        with blank_variables():
+            # Not read from a file: a kept Lambda's code is the network's own.
+            smaller = keras.saving.deserialize_keras_object(
+                description, safe_mode=False
+            )
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
         new = slices.carry(values(network))
@@ -148,9 +150,10 @@ def compile_like(network, smaller, pairs, slices):
     """Loss, metrics, flags and the sliced optimizer of a compiled network."""
     if not network.compiled:
         return
-    optimizer = transplant(
-        network.optimizer, smaller.trainable_variables, pairs, slices
-    )
+    with blank_variables():  # but not the metrics', which start where they say
+        optimizer = transplant(
+            network.optimizer, smaller.trainable_variables, pairs, slices
+        )
     if type(network).compile is not keras.Model.compile:
         smaller.compile_from_config(network.get_compile_config())
         smaller.optimizer = optimizer
