@@ -285,6 +285,8 @@ class Source:
         """Batches of arrays, each made when its turn comes: a piece may be large."""
         for start in range(0, len(rows), size):
             x, y, weight = self._rows_at(rows[start : start + size])
+            if keras.backend.backend() == "tensorflow":  # lists are arrays to tf.data
+                x, y, weight = keras.tree.lists_to_tuples((x, y, weight))
             if weight is not None:
                 yield x, y, weight
             else:
