@@ -42,12 +42,12 @@ VARIANTS = {"dense": None, "free": 1, "eights": 8}
 
 @dataclass(frozen=True)
 class Case:
-    """A network, the batch it trains with, and how it is made smaller."""
+    """A network, the batch it trains with, and the way in which it is made smaller."""
 
     side: int
     batch: int
     build: object
-    make_smaller: object
+    way: object
     steps: int  # that are timed together
     product: int = 8192  # side of the matrices that show the card's peak
     epochs: int = 0
@@ -88,7 +88,7 @@ def by_training(case, multiple):
     return trainer.network, {
         "fit_seconds": ends[-1] - start,
         "fit_last_epoch_images_per_second": case.images / (ends[-1] - ends[-2]),
-        "seconds_of_cuts": [cut.seconds for cut in trainer.cuts],
+        "seconds_of_cuts": [one.seconds for one in trainer.cuts],
     }
 
 
@@ -199,7 +199,7 @@ QUICK = {
 
 def make_smaller(case, variant, file):
     """Of a process of its own: make the network smaller, and keep it in a file."""
-    network, figures = case.make_smaller(case, VARIANTS[variant])
+    network, figures = case.way(case, VARIANTS[variant])
     network.save(file)
     return figures
 

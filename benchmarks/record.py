@@ -123,17 +123,14 @@ def today():
 
 
 def commit():
-    """The commit that was measured; "+" where files differ from it.
-
-    A copy without git has it from the variable NESTRADE_COMMIT, or tells None.
-    """
+    """The commit that was measured; "+" where files differ from it. None without git."""
     command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
         run = subprocess.run(
             command, cwd=RESULTS.parent, capture_output=True, text=True, check=True
         )
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("NESTRADE_COMMIT")
+        return None
     return run.stdout.strip()
 
 

@@ -203,3 +203,14 @@ def test_datasets_that_only_end_are_counted_and_endless_ones_refused():
         Source(batches.repeat())
     with pytest.raises(ValueError, match="steps_per_epoch"):
         Source(batches.filter(lambda x, y: False))
+
+
+@pytest.mark.any_backend
+def test_a_batch_of_arrays_is_made_when_its_turn_comes():
+    x = np.zeros(8)
+    source = Source(x, x, batch_size=4, shuffle=False)
+    source.start_epoch(0)
+    batches = source.take(2)["x"]
+    first = next(batches)
+    x[:] = 1
+    assert [batch[0].tolist() for batch in (first, *batches)] == [[0] * 4, [1] * 4]
