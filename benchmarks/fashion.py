@@ -10,7 +10,9 @@ images after the last epoch. Dense and Nestrade in turn, seed by seed.
 """
 
 import argparse
+from pathlib import Path
 
+from benchmarks.record import RESULTS
 from benchmarks.training import Data, Runs, train_plainly, train_smaller, warm_up
 from nestrade_lib import (
     Budget,
@@ -58,6 +60,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder")
     parser.add_argument("names", nargs="*", help="configurations; all by default")
     options = parser.parse_args()
     if options.quick:
@@ -66,7 +69,8 @@ def main():
     else:
         data = Data(*load_fashion_mnist())
     trains, told = configurations(options.epochs)
-    runs = Runs("fashion", trains, told, count_costs(network()), data, options.quick)
+    folder = None if options.quick else options.results
+    runs = Runs("fashion", trains, told, count_costs(network()), data, folder)
     warm_up(network(), data)
     unknown = set(options.names) - set(trains)
     if unknown:

@@ -12,6 +12,7 @@ the *last* epoch. Settings were chosen on 50,000 and 10,000 of the training imag
 import argparse
 
 from benchmarks import baselines
+from benchmarks.record import RESULTS
 from benchmarks.training import (
     Data,
     Runs,
@@ -145,7 +146,8 @@ def main():
         )
     trains = {name: train for name, (train, _) in all_rows.items()}
     told = {name: description for name, (_, description) in all_rows.items()}
-    runs = Runs("mnist", trains, told, count_costs(lenet5()), data, options.quick)
+    folder = None if options.quick else RESULTS
+    runs = Runs("mnist", trains, told, count_costs(lenet5()), data, folder)
     warm_up(lenet5(), data)
     chosen = options.names or list(all_rows)
     table = [name for name in chosen if not name.startswith("curve")]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import keras
 
-from benchmarks.record import RESULTS, Record
+from benchmarks.record import Record
 from nestrade_lib import Nestrade, Schedule, count_costs, create_loss
 
 RATE, BATCH = 2e-3, 128
@@ -140,14 +140,14 @@ class Runs:
     dense : CostTable
         Whose costs are 100 %.
     data : Data
-    quick : bool
-        Write to a folder that is thrown away.
+    folder : path or None
+        Of all records; None writes to one that is thrown away.
     """
 
-    def __init__(self, name, trains, descriptions, dense, data, quick):
+    def __init__(self, name, trains, descriptions, dense, data, folder):
         self.name, self.trains, self.descriptions = name, trains, descriptions
         self.dense, self.data = dense, data
-        self.folder = Path(tempfile.mkdtemp()) if quick else RESULTS
+        self.folder = Path(folder or tempfile.mkdtemp())
 
     def record(self, configuration):
         record = Record(f"{self.name}/{configuration}", self.folder)
