@@ -214,3 +214,18 @@ def test_a_batch_of_arrays_is_made_when_its_turn_comes():
     first = next(batches)
     x[:] = 1
     assert [batch[0].tolist() for batch in (first, *batches)] == [[0] * 4, [1] * 4]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data alone")
+def test_no_piece_of_a_run_waits_for_the_tuner_of_its_batches(monkeypatch):
+    # Its thread sleeps up to a second before an iterator can be closed.
+    given, fit = [], keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda self, x, **kw: given.append(x) or fit(self, x, **kw)
+    )
+    network = keras.Sequential([keras.Input((4,)), kl.Dense(6), kl.Dense(2)])
+    network.compile("sgd", "mse")
+    trainer = Nestrade(network, 0.5)
+    trainer.fit(np.ones((32, 4)), np.ones((32, 2)), batch_size=2, epochs=4, verbose=0)
+    assert trainer.cuts and len(given) > 4
+    assert not any(piece.options().autotune.enabled for piece in given)

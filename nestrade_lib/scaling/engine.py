@@ -14,6 +14,7 @@ device. Those for many are in ``mirrored.py`` (TensorFlow) and ``data_parallel.p
 
 import contextlib
 
+import keras
 import numpy as np
 
 from nestrade_lib.scaling.digest import digest
@@ -124,6 +125,10 @@ class Engine:
         **data
             As ``Source.take`` gives it.
         """
+        if keras.backend.backend() == "tensorflow":
+            from nestrade_lib.scaling.feeding import as_dataset
+
+            data["x"] = as_dataset(data["x"])
         network.fit(
             **data,
             epochs=epoch + 1,

@@ -1,7 +1,7 @@
-"""Batches for the replicas of ``tf.distribute``, each its rows.
+"""Batches for TensorFlow: for one device, and for replicas, each its rows.
 
-Arrays go through ``tf.data`` as whole batches of a replica, which it prefetches. Other
-data are split as they come.
+Replicas get arrays through ``tf.data`` as whole batches of a replica, which it
+prefetches. Other data are split as they come.
 """
 
 import math
@@ -9,8 +9,26 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
+
+
+def untuned(dataset):
+    """A `tf.data.Dataset` whose iterators close at once.
+
+    Its tuner is a thread that sleeps between two looks, and an iterator is closed only
+    when it wakes: up to a second later. That is little in Keras' ``fit``, and much where
+    each of many pieces is one.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
+def as_dataset(batches):
+    """What Keras makes of a generator of batches, untuned."""
+    return untuned(GeneratorDataAdapter(batches).get_tf_dataset())
 
 
 def spread_batches(
@@ -36,7 +54,7 @@ def spread_batches(
         return
     parts = [np.reshape(a, (-1, size, *a.shape[1:])) for a in arrays]
     dataset = tf.data.Dataset.from_tensor_slices(tuple(parts))
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = untuned(dataset.prefetch(tf.data.AUTOTUNE))
     for batch in engine.strategy.distribute_datasets_from_function(lambda _: dataset):
         leaves = iter(batch)
         yield map_arrays(lambda _, leaves=leaves: next(leaves), given)
