@@ -10,8 +10,11 @@ the first cut. Nothing else has to be trained, and no data are needed beside its
 (0.5, 3.0)
 """
 
+import contextlib
 import functools
+import math
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -159,6 +162,13 @@ class Distillation:
         return difference
 
 
+class Taught(NamedTuple):
+    """Labels of a batch, and the teacher's answers to the same samples."""
+
+    labels: Any
+    answers: Any
+
+
 class Teacher:
     """A copy of a network, whose answers count in the loss of those it is given to.
 
@@ -199,27 +209,56 @@ class Teacher:
         self._arrays = None
 
     def teach(self, network):
-        """Let the answers count in this network's loss, while it trains."""
+        """Let the answers count in this network's loss, while it trains.
+
+        Where the labels of a batch are :class:`Taught`, they bring the answers along;
+        else the teacher answers in each step.
+        """
         self.leave(network)
-        own, weight = network.compute_loss, self.distillation.weight
+        loss_of, metrics_of = network.compute_loss, network.compute_metrics
+        weight = self.distillation.weight
 
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
-            loss = own(x, y, y_pred, sample_weight, training)
+            labels, answers = y if isinstance(y, Taught) else (y, None)
+            loss = loss_of(x, labels, y_pred, sample_weight, training)
             if not training:
                 return loss
-            taught = keras.tree.map_structure(ops.stop_gradient, self.answer(x))
-            difference = self.difference(taught, y_pred, sample_weight)
+            answers = self.answer(x) if answers is None else answers
+            answers = keras.tree.map_structure(ops.stop_gradient, answers)
+            difference = self.difference(answers, y_pred, sample_weight)
             return (1 - weight) * loss + weight * ops.cast(difference, loss.dtype)
 
-        network.compute_loss = compute_loss
+        def compute_metrics(x, y, y_pred, sample_weight=None):
+            labels = y.labels if isinstance(y, Taught) else y
+            return metrics_of(x, labels, y_pred, sample_weight)
+
+        network.compute_loss, network.compute_metrics = compute_loss, compute_metrics
         network.train_function = None  # it holds the loss that it was made with
 
     def leave(self, network):
         """Give the network back the loss that the user chose."""
-        if vars(network).pop("compute_loss", None) is not None:
+        own = vars(network)
+        own.pop("compute_metrics", None)
+        if own.pop("compute_loss", None) is not None:
             network.train_function = None
+
+    def answers_to(self, x, batch_size):
+        """The outputs for all samples of some arrays, worked out once; None if too many.
+
+        They may take as much memory as the inputs. Networks with a training step of
+        their own, which may look at the labels, are left to the answers of each step.
+        """
+        (output,) = self.network.outputs
+        samples = len(keras.tree.flatten(x)[0])
+        if None in output.shape[1:] or _has_own_step(self.network):
+            return None
+        size = samples * math.prod(output.shape[1:])
+        if size > sum(math.prod(a.shape) for a in keras.tree.flatten(x)):
+            return None
+        with _drawing_nothing():
+            return self.network.predict(x, batch_size=batch_size, verbose=0)
 
     def answer(self, x):
         """The teacher's outputs, in inference mode."""
@@ -233,6 +272,19 @@ class Teacher:
             )
             self._arrays = [[ops.convert_to_numpy(v) for v in part] for part in parts]
         return self.network.stateless_call(*self._arrays, x, training=False)[0]
+
+
+def _drawing_nothing():
+    """PyTorch's data loaders draw a random number each; later ones are to stay."""
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.random.fork_rng(devices=[])
+
+
+def _has_own_step(network):
+    return type(network).train_step is not keras.Model.train_step
 
 
 def _is_one(loss, known):

@@ -65,9 +65,11 @@ class Nestrade:
         the machine's clock.
     distill : float or Distillation, optional
         Weight of a teacher in the loss, from the first cut on: a copy of the network as
-        it was then. For classifiers with one output. It costs the forward pass of the
-        dense network in each step, and a small network gains the more from it the
-        better the teacher is: let the dense phase, ``Schedule(start=)``, be long.
+        it was then. For classifiers with one output. Arrays it answers once, all
+        samples together, which costs the forward passes of one dense epoch; other data,
+        which may change, and those shared by replicas in each step. A small network
+        gains the more from it the better the teacher is: let the dense phase,
+        ``Schedule(start=)``, be long.
     engine : nestrade_lib.scaling.Engine, optional
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on

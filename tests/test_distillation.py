@@ -151,6 +151,72 @@ def test_a_weight_of_one_leaves_nothing_to_the_labels():
         assert same == alike
 
 
+class AsBatches(keras.utils.PyDataset):
+    """The arrays in their order: a data set, whose samples a teacher cannot know."""
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        rows = slice(32 * index, 32 * index + 32)
+        return X[rows], Y[rows], WEIGHTS[rows]
+
+
+WEIGHTS = RNG.random(192).astype("float32")
+
+
+def test_a_teacher_answers_once_to_arrays_and_teaches_the_same(monkeypatch):
+    asked, answer = [], Teacher.answer
+    monkeypatch.setattr(
+        Teacher, "answer", lambda self, x: asked.append(1) or answer(self, x)
+    )
+    weights, counts, metrics = [], [], []
+    for data in ((X, Y, 32), (AsBatches(), None, None)):
+        network = classifier(CASES["sparse logits"][0])
+        trainer = Nestrade(network, 0.4, schedule=CUTS, growth=1, distill=0.7)
+        beside = WEIGHTS if data[1] is not None else None
+        history = trainer.fit(
+            *data, sample_weight=beside, shuffle=False, epochs=6, verbose=0
+        )
+        assert trainer.met
+        weights.append(trainer.network.get_weights())
+        counts.append(len(asked))
+        metrics.append(history.history)
+        trainer.network.fit(*data, sample_weight=beside, verbose=0)  # plain again
+    assert counts[0] == 0 < counts[1]
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    for name in metrics[0]:
+        np.testing.assert_allclose(metrics[0][name], metrics[1][name], atol=1e-5)
+
+
+class WithStep(keras.Model):
+    """Looks at the labels in a training step of its own."""
+
+    def train_step(self, *given):
+        labels = given[-1][1]
+        assert tuple(labels.shape[1:]) == ()
+        return super().train_step(*given)
+
+
+@pytest.mark.parametrize(
+    "network, knows",
+    [
+        (lambda x, h: keras.Model(x, kl.Dense(3)(h)), True),
+        (lambda x, h: WithStep(x, kl.Dense(3)(h)), False),  # its labels stay labels
+        (lambda x, h: keras.Model(x, kl.Dense(9)(h)), False),  # more than the inputs
+    ],
+)
+def test_answers_go_beside_labels_where_that_is_safe_and_small(network, knows):
+    x = keras.Input((8,))
+    network = network(x, kl.Dense(12)(x))
+    network.compile("adam", CASES["sparse logits"][0])
+    trainer = Nestrade(network, 0.5, schedule=CUTS, distill=0.7)
+    trainer.fit(X, Y, batch_size=32, epochs=4, verbose=0)
+    assert trainer.met
+    assert (trainer.teacher.answers_to(X, 32) is not None) == knows
+
+
 @pytest.mark.parametrize(
     "make, expected",
     [

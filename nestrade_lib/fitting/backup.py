@@ -117,6 +117,7 @@ class Backup:
             run.call_teacher()
             variables = trainer.teacher.network.variables
             trainer.teacher.load(arrays[f"teacher_{n}"] for n in range(len(variables)))
+            run.source.learn_from(None)  # what it knew is another's
         self._take_structure(arrays["kept"], told["wrapped"])
         _assign(trainer.network.variables, arrays, "network")
         _assign(trainer.network.optimizer.variables, arrays, "optimizer")

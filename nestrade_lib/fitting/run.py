@@ -240,8 +240,10 @@ class Run:
 
     def teach(self):
         """Let the teacher's answers, if there is one, count in the network's loss."""
-        if self.trainer.teacher is not None:
-            self.trainer.teacher.teach(self.trainer.network)
+        teacher = self.trainer.teacher
+        if teacher is not None:
+            teacher.teach(self.trainer.network)
+            self.source.learn_from(teacher)
 
     def build_metrics(self, network):
         """Make the metrics' variables, so that what was gathered can go on in them."""

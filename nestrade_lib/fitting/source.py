@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.arrays import map_arrays
+from nestrade_lib.distillation import Taught
 from nestrade_lib.fitting.inputs import (
     check_arrays,
     check_nothing_beside,
@@ -109,6 +110,7 @@ class Source:
             self._goes_on = self.steps != count  # from one epoch into the next
         self._batches = None
         self._passes = 0
+        self._teacher = self._answers = None
 
     @property
     def batch_size(self):
@@ -150,6 +152,22 @@ class Source:
             return None
         x, y = (*unpacked(batch), None)[:2]
         return map_arrays(lambda a: _numpy(a[:most]), (x, y))
+
+    def learn_from(self, teacher):
+        """Let batches of arrays bring a teacher's answers along, beside their labels.
+
+        Parameters
+        ----------
+        teacher : nestrade_lib.distillation.Teacher or None
+            Asked once for all samples.
+        """
+        if (
+            self.is_arrays
+            and self.engine.replicas == 1
+            and teacher is not self._teacher
+        ):
+            self._teacher = teacher
+            self._answers = teacher and teacher.answers_to(self.x, self.batch_size)
 
     def start_epoch(self, epoch):
         """Begin an epoch: its order, or a new pass over the data.
@@ -236,9 +254,10 @@ class Source:
         return self._weighted(unpacked(first))
 
     def _rows_at(self, rows):
-        given = self.x, self.y, self.sample_weight
-        x, y, weight = map_arrays(lambda a: _rows(a, rows), given)
-        return x, y, self._weights(y, weight)
+        given = self.x, self.y, self.sample_weight, self._answers
+        x, y, weight, answers = map_arrays(lambda a: _rows(a, rows), given)
+        weight = self._weights(y, weight)
+        return x, y if answers is None else Taught(y, answers), weight
 
     def take(self, steps):
         """Give the next batches as arguments for ``fit``.
