@@ -26,7 +26,7 @@ from nestrade_lib.fitting.arguments import check_fit, check_trainer
 from nestrade_lib.fitting.inputs import as_arrays
 from nestrade_lib.fitting.labels import check_labels
 from nestrade_lib.fitting.loop import train
-from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.source import source_of
 from nestrade_lib.fitting.structure import Structure
 from nestrade_lib.fitting.validation import split, validate
 from nestrade_lib.scaling.engine import Engine
@@ -216,8 +216,9 @@ class Nestrade:
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
             )
         data = {"x": x, "y": y, "sample_weight": sample_weight}
+        listed = keras.callbacks.CallbackList(callbacks, model=self.network)
         logs = self.engine.evaluate(
-            self.network, **data, batch_size=batch_size, steps=steps
+            self.network, listed, **data, batch_size=batch_size, steps=steps
         )
         return logs if return_dict else self.network._flatten_metrics_in_order(logs)
 
@@ -320,7 +321,7 @@ class Nestrade:
             raise ValueError(
                 f"{self.budget} needs validation_data: it is held to its accuracy."
             )
-        source = Source(
+        source = source_of(
             x,
             y,
             sample_weight,

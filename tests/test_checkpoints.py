@@ -130,6 +130,16 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(tmp_path
             train(other, backup_dir=tmp_path, **options)
 
 
+def test_a_checkpoint_of_another_version_of_the_library_is_refused(
+    tmp_path, monkeypatch
+):
+    with monkeypatch.context() as earlier, pytest.raises(Killed):
+        earlier.setattr("nestrade_lib.fitting.backup.FORMAT", "0")
+        train(build(0.4), callbacks=[KillAt(9)], backup_dir=tmp_path)
+    with pytest.raises(ValueError, match="in the format of checkpoints"):
+        train(build(0.4), backup_dir=tmp_path)
+
+
 def scores(network, graph, power=1):
     return np.arange(graph.count, dtype=float) ** power
 

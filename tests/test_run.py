@@ -32,7 +32,8 @@ class Stop(keras.callbacks.Callback):
     ids=["no check after it", "stopped before its check", "an epoch before its check"],
 )
 def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after):
-    def validate(trainer, data, options):  # the fourth cut is one too many
+    # The fourth cut is one too many.
+    def validate(trainer, data, options, callbacks=None):
         return {"val_accuracy": float(len(trainer.cuts) < 4)}
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
@@ -162,21 +163,33 @@ def test_arguments_that_cannot_be_meant_are_refused(options, message):
 
 
 def test_validation_may_be_asked_for_at_single_epochs():
-    seen = []
-
     class Watch(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
         def on_test_begin(self, logs=None):
-            seen.append("begin")
+            self.seen.append("begin")
+
+        def on_test_batch_begin(self, batch, logs=None):
+            self.seen.append(batch)
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.seen.append((batch, *logs))
 
         def on_test_end(self, logs=None):
-            seen.append("end")
+            self.seen.append(("end", *logs))
 
-    trainer = Nestrade(mlp(), 0.5, schedule=SOON)
-    history = trainer.fit(
-        X, Y, epochs=4, verbose=0, validation_data=(X, Y), validation_freq=[1, 4],
-        callbacks=[Watch()],
-    )  # fmt: skip
-    assert len(history.history["val_loss"]) == 2 and seen == ["begin", "end"] * 2
+    told = []
+    for trainer in (Nestrade(mlp(), 0.5, schedule=SOON), mlp()):
+        watch = Watch()
+        history = trainer.fit(
+            X, Y, batch_size=64, epochs=4, verbose=0, validation_data=(X, Y),
+            validation_freq=[1, 4], callbacks=[watch],
+        )  # fmt: skip
+        assert len(history.history["val_loss"]) == 2
+        told.append(watch.seen)
+    assert told[0] == told[1] and len(told[0]) > 4
 
 
 @pytest.mark.skipif(
@@ -339,7 +352,7 @@ def test_a_turn_that_does_not_come_to_its_cut_is_taken_back(stop, how):
 
 
 def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
-    def validate(trainer, data, options):
+    def validate(trainer, data, options, callbacks=None):
         return {"val_accuracy": float(len(trainer.cuts) < 4)}
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
@@ -355,7 +368,7 @@ def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
 def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatch):
     checks = []
 
-    def validate(trainer, data, options):
+    def validate(trainer, data, options, callbacks=None):
         checks.append(len(trainer.cuts))
         return {"val_accuracy": float(checks[-1] == 0 or checks.count(checks[-1]) < 6)}
 
@@ -368,7 +381,7 @@ def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatc
 
 
 def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
-    def validate(trainer, data, options):
+    def validate(trainer, data, options, callbacks=None):
         return {"val_accuracy": (0.9, 0.895, 0.887)[min(len(trainer.cuts), 2)]}
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)

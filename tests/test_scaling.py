@@ -8,7 +8,7 @@ from keras import optimizers
 
 from nestrade_lib import Nestrade, Schedule, create_loss
 from nestrade_lib.fitting.run import Run
-from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.source import source_of
 from nestrade_lib.scaling import (
     Checkpoints,
     Disagreement,
@@ -171,7 +171,7 @@ def test_every_row_is_evaluated_and_predicted_once(trained, rows):
 
 
 @only_tensorflow
-def test_evaluation_is_traced_once_for_a_network():
+def test_evaluation_and_prediction_are_traced_once_for_a_network():
     engine, traced = start(devices=2), []
     network = build(engine)
     own = network.test_step
@@ -181,13 +181,19 @@ def test_evaluation_is_traced_once_for_a_network():
         return own(data)
 
     network.test_step = counted
+    answered, call = [], network.call
     trainer = Nestrade(network, 1, engine=engine)
     data = {"x": FLAT[:37], "y": Y[:37], "batch_size": 16, "verbose": 0}
     first = trainer.evaluate(**data)
     once = len(traced)
     assert once and trainer.evaluate(**data) == pytest.approx(first, abs=1e-5)
     assert len(traced) == once
+    network.call = lambda *args, **kw: answered.append(1) or call(*args, **kw)
     answers = np.argsort(trainer.predict(FLAT[:37]))[:, -2:]
+    once = len(answered)
+    assert once and trainer.predict(FLAT[:37]).shape == (37, 3)
+    assert len(answered) == once
+    del network.call
     top = keras.metrics.SparseTopKCategoricalAccuracy(2)
     network.compile("sgd", create_loss(), metrics=[top])
     among = (answers == Y[:37, None]).any(axis=1).mean()
@@ -610,7 +616,7 @@ def test_workers_whose_weights_have_drifted_apart_are_told():
     # As a loop of one's own leaves them that does not add up gradients.
     for alike, what in ((0, "structure"), (1, "weights")):
         trainer = Nestrade(build(Engine()), 0.4, engine=Two(alike))
-        run = Run(trainer, Source(FLAT, Y), range(1), False, None)
+        run = Run(trainer, source_of(FLAT, Y), range(1), False, None)
         with pytest.raises(Disagreement, match=f"{what}: worker 1 .*an all-reduce"):
             run.open(keras.callbacks.CallbackList())
 

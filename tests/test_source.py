@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Nestrade, Schedule
-from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.source import source_of
 
 pytestmark = pytest.mark.any_backend
 
@@ -73,7 +73,7 @@ def taken(source, epochs, steps=1):
     epochs=st.integers(1, 4),
 )
 def test_epochs_of_given_length_go_on_through_the_data(samples, batch, steps, epochs):
-    source = Source(
+    source = source_of(
         np.arange(samples), None, None, batch, shuffle=False, steps_per_epoch=steps
     )
     assert source.steps == min(steps, -(-samples // batch))
@@ -89,7 +89,7 @@ def test_epochs_of_given_length_go_on_through_the_data(samples, batch, steps, ep
 def test_shuffled_epochs_of_given_length_see_each_sample_once_a_pass(
     samples, steps, seed
 ):
-    source = Source(np.arange(samples), None, None, 2, steps_per_epoch=steps)
+    source = source_of(np.arange(samples), None, None, 2, steps_per_epoch=steps)
     source.seed = seed
     seen = list(taken(source, 5))
     for first in range(0, len(seen) - samples + 1, samples):
@@ -107,7 +107,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_of_other_data_go_on_too(kind):
     def source():
-        given = Source(KINDS[kind](), steps_per_epoch=3, shuffle=kind == "shuffled")
+        given = source_of(KINDS[kind](), steps_per_epoch=3, shuffle=kind == "shuffled")
         given.seed = 1
         return given
 
@@ -128,10 +128,10 @@ def test_batches_of_other_data_go_on_too(kind):
 
 
 def test_a_dataset_without_end_needs_only_the_length_of_an_epoch():
-    source = Source(Numbered(None), steps_per_epoch=4)
+    source = source_of(Numbered(None), steps_per_epoch=4)
     assert list(taken(source, 2)) == list(range(8))
     with pytest.raises(ValueError, match="steps_per_epoch"):
-        Source(Numbered(None))
+        source_of(Numbered(None))
 
 
 @pytest.mark.parametrize("batches", [5, 6, 7])
@@ -189,7 +189,7 @@ def test_a_run_takes_data_as_other_libraries_have_them(kind):
 @pytest.mark.parametrize("beside", ["y", "sample_weight"])
 def test_labels_beside_a_data_set_are_refused(beside):
     with pytest.raises(ValueError, match=f"{beside}: expected None"):
-        Source(Again(numbers(3)), **{beside: np.zeros(6)})
+        source_of(Again(numbers(3)), **{beside: np.zeros(6)})
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
@@ -198,17 +198,17 @@ def test_datasets_that_only_end_are_counted_and_endless_ones_refused():
 
     numbered = tf.data.Dataset.range(20).filter(lambda n: n % 3 > 0)
     batches = numbered.map(lambda n: (n[None, None], n[None, None])).batch(2)
-    assert Source(batches).steps == 7
+    assert source_of(batches).steps == 7
     with pytest.raises(ValueError, match="steps_per_epoch"):
-        Source(batches.repeat())
+        source_of(batches.repeat())
     with pytest.raises(ValueError, match="steps_per_epoch"):
-        Source(batches.filter(lambda x, y: False))
+        source_of(batches.filter(lambda x, y: False))
 
 
 @pytest.mark.any_backend
 def test_a_batch_of_arrays_is_made_when_its_turn_comes():
     x = np.zeros(8)
-    source = Source(x, x, batch_size=4, shuffle=False)
+    source = source_of(x, x, batch_size=4, shuffle=False)
     source.start_epoch(0)
     batches = source.take(2)["x"]
     first = next(batches)

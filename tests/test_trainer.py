@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
-from nestrade_lib.fitting.source import Source
+from nestrade_lib.fitting.source import source_of
 from nestrade_lib.importance import magnitude
 
 pytestmark = pytest.mark.any_backend
@@ -118,7 +118,9 @@ def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
 @settings(max_examples=30)
 @given(samples=st.integers(1, 50), batch=st.integers(1, 20), data=st.data())
 def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
-    source = Source({"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch)
+    source = source_of(
+        {"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch
+    )
     for _ in range(2):
         source.start_epoch(0)
         seen, left = [], source.steps

@@ -16,6 +16,9 @@ from nestrade_lib.fitting.rescale import Rescale
 from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.slices import value
 
+# Of what is written. Where a later version of the library writes something else, it has
+# another number, and does not go on with the runs of this one.
+FORMAT = "1"
 # What a run knows beside its timetable.
 PROGRESS = "has_grown", "spent"
 
@@ -43,7 +46,7 @@ class Backup:
         self.run = run
         self.history = history
         self.stopped = False  # by a callback, before the last epoch
-        self.identity = identity
+        self.identity = identity | {"the format of checkpoints": FORMAT}
 
     def write(self, epoch, stops):
         """Write the state after an epoch, and whether a callback ends the run there."""

@@ -27,9 +27,9 @@ def identity_of(trainer, source, epochs, anneal):
     --------
     >>> import numpy as np
     >>> from nestrade_lib import Nestrade, create_nestrade_model
-    >>> from nestrade_lib.fitting.source import Source
+    >>> from nestrade_lib.fitting.source import source_of
     >>> trainer = create_nestrade_model((8, 8, 1), 3)
-    >>> source = Source(np.ones((4, 8, 8, 1)), np.zeros(4))
+    >>> source = source_of(np.ones((4, 8, 8, 1)), np.zeros(4))
     >>> one = identity_of(trainer, source, range(1), True)
     >>> other = identity_of(trainer, source, range(2), True)
     >>> [part for part in one if one[part] != other[part]]

@@ -28,7 +28,7 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
         Numbers of the user's epochs.
     callbacks : keras.callbacks.CallbackList
     validate : callable or None
-        Gives the logs of the validation data.
+        Gives the logs of the validation data, and tells callbacks of it.
     frequency : int or collection of int
         Epochs from one validation to the next, or after which epochs, counted from 1.
     backup_dir : str, path or None
@@ -65,10 +65,7 @@ def train(trainer, source, epochs, callbacks, validate, frequency, backup_dir):
             callbacks.on_epoch_begin(epoch)
             logs = run.epoch(epoch, callbacks)
             if validate is not None and _is_due(epoch + 1, frequency):
-                callbacks.on_test_begin()
-                found = validate()
-                callbacks.on_test_end(found)
-                logs |= found
+                logs |= validate(callbacks)
             callbacks.on_epoch_end(epoch, logs)
             stops = bool(engine.gather([trainer.network.stop_training]).any())
             if stops:

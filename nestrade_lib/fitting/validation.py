@@ -34,7 +34,7 @@ def split(x, y, sample_weight, share):
     return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))
 
 
-def validate(trainer, data, options):
+def validate(trainer, data, options, callbacks=None):
     """The logs of a trainer's network on these data, named as Keras names them.
 
     Parameters
@@ -43,6 +43,8 @@ def validate(trainer, data, options):
     data : array, data set, or tuple of up to three arrays
     options : dict
         Batch size and steps.
+    callbacks : keras.callbacks.CallbackList, optional
+        Told of the beginning and end of it, and of each batch.
 
     Returns
     -------
@@ -52,5 +54,5 @@ def validate(trainer, data, options):
     names = zip(
         ("x", "y", "sample_weight"), data if is_tuple else (data,), strict=False
     )
-    logs = trainer.engine.evaluate(trainer.network, **dict(names), **options)
+    logs = trainer.engine.evaluate(trainer.network, callbacks, **dict(names), **options)
     return {f"val_{name}": value for name, value in logs.items()}

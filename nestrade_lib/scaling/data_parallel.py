@@ -59,9 +59,9 @@ class DataParallel(Engine):
         with self.scope():
             super().fit(network, callback, epoch, **data)
 
-    def evaluate(self, network, **data):
+    def evaluate(self, network, callbacks=None, **data):
         with _unsharded():
-            return super().evaluate(network, **data)
+            return super().evaluate(network, callbacks, **data)
 
     def predict(self, network, x, **options):
         with _unsharded():

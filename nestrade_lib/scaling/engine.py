@@ -137,9 +137,11 @@ class Engine:
             callbacks=[callback],
         )
 
-    def evaluate(self, network, **data):
+    def evaluate(self, network, callbacks=None, **data):
         """As Keras' ``evaluate``, all data being given to each worker (dict)."""
-        return network.evaluate(**data, verbose=0, return_dict=True)
+        return network.evaluate(
+            **data, callbacks=callbacks, verbose=0, return_dict=True
+        )
 
     def predict(self, network, x, **options):
         """As Keras' ``predict``, all data being given to each worker."""

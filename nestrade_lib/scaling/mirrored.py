@@ -124,6 +124,7 @@ class Mirrored(Engine):
     def _forget(self):
         self._step = None, None  # what is traced, and the traced step
         self._tests = None, None  # the same, of evaluation
+        self._answer = None, None  # and of prediction
 
     # Training -----------------------------------------------------------------
 
@@ -141,12 +142,24 @@ class Mirrored(Engine):
         callback.on_epoch_end(epoch, _numbers(network.get_metrics_result()))
 
     def evaluate(
-        self, network, x, y=None, sample_weight=None, batch_size=None, steps=None
+        self,
+        network,
+        callbacks=None,
+        *,
+        x,
+        y=None,
+        sample_weight=None,
+        batch_size=None,
+        steps=None,
     ):
         # Metrics are added up over replicas, so each row has to be seen once.
         network.reset_metrics()
         shared, on_the_first = self._testing_steps(network)
-        for batch in global_batches(x, y, sample_weight, batch_size, steps):
+        told = keras.callbacks.CallbackList() if callbacks is None else callbacks
+        told.on_test_begin()
+        batches = global_batches(x, y, sample_weight, batch_size, steps)
+        for number, batch in enumerate(batches):
+            told.on_test_batch_begin(number)
             self.build_metrics(network, batch)
             rows = len(arrays_of(batch)[0])
             whole = rows - rows % self.replicas
@@ -155,16 +168,27 @@ class Mirrored(Engine):
                 shared(spread(self, mine))
             if whole < rows:
                 on_the_first(rows_of(batch, slice(whole, rows)))
-        return _numbers(network.get_metrics_result())
+            if told.callbacks:
+                told.on_test_batch_end(number, network.get_metrics_result())
+        logs = _numbers(network.get_metrics_result())
+        told.on_test_end(logs)
+        return logs
 
     def predict(self, network, x, batch_size=None, steps=None, **_):
         # One device is enough to look, and takes batches of every size.
-        answer = _traced(lambda a: network(a, training=False))
+        answer = self._answering(network)
         found = [
             answer(batch[0])
             for batch in global_batches(x, None, None, batch_size, steps)
         ]
         return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+
+    def _answering(self, network):
+        known, answer = self._answer
+        if network is not known:
+            answer = _traced(lambda a: network(a, training=False))
+            self._answer = network, answer
+        return answer
 
     def build_metrics(self, network, batch):
         """Make the metrics' variables here, and not inside a traced step."""

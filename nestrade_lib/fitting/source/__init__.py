@@ -1,0 +1,73 @@
+"""An epoch in pieces: cuts fall anywhere, data and callbacks see whole epochs.
+
+Keras trains by ``fit``. A cut needs a new network in the middle of an epoch, so the
+trainer calls ``fit`` once a piece. A source hands out each piece's batches, so that an
+epoch sees every sample once whatever its pieces. Arrays (:class:`ArraySource`) can be
+looked up in any order. All other data (:class:`StreamSource`) come as they come.
+"""
+
+from nestrade_lib.fitting.inputs import check_nothing_beside, is_arrays
+from nestrade_lib.fitting.source.arrays import ArraySource
+from nestrade_lib.fitting.source.base import Source
+from nestrade_lib.fitting.source.streams import StreamSource
+
+__all__ = ["ArraySource", "Source", "StreamSource", "source_of"]
+
+
+def source_of(
+    x,
+    y=None,
+    sample_weight=None,
+    batch_size=None,
+    shuffle=True,
+    steps_per_epoch=None,
+    class_weight=None,
+    engine=None,
+):
+    """Give the source of training data of any kind that Keras' ``fit`` takes.
+
+    Parameters
+    ----------
+    x, y, sample_weight
+        As for ``fit``: arrays (nested too), `tf.data`, `PyDataset`, PyTorch's
+        `DataLoader`, a generator.
+    batch_size : int, optional
+        For arrays; 32 by default, as in Keras.
+    shuffle : bool
+        Draw a new order of the arrays, or of a `PyDataset`, each epoch.
+    steps_per_epoch : int, optional
+        Needed for data that do not tell their length. With fewer than the data have,
+        each epoch goes on where the one before it ended, and the data begin again where
+        they end.
+    class_weight : dict of int to float, optional
+        Loss weight of each class; 1 where one is missing.
+    engine : nestrade_lib.scaling.Engine, optional
+        One device by default. Replicas share each batch equally.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    ValueError
+        If the data are empty, their lengths differ or are unknown, or numbers in
+        them are not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = source_of(np.arange(10.0), np.arange(10), batch_size=4, shuffle=False)
+    >>> source.steps
+    3
+    >>> source.start_epoch(0)
+    >>> [y.tolist() for x, y in source.take(2)["x"]]
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    >>> [y.tolist() for x, y in source.take(1)["x"]]
+    [[8, 9]]
+    """
+    common = shuffle, steps_per_epoch, class_weight, engine
+    if is_arrays(x):
+        return ArraySource(x, y, sample_weight, batch_size, *common)
+    check_nothing_beside(x, y=y, sample_weight=sample_weight)
+    return StreamSource(x, *common)
