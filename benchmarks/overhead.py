@@ -1,5 +1,5 @@
-"""What Nestrade itself costs: where it does nothing, at a cut, and in memory. And what
-masks would have saved in its place.
+"""What Nestrade itself costs: where it does nothing, at a cut, between its pieces, and
+in memory. And what masks would have saved in its place.
 
 python -m benchmarks.overhead            # some minutes
 python -m benchmarks.overhead --quick    # a look, writing nothing
@@ -20,6 +20,7 @@ from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
 from nestrade_lib import Nestrade, Schedule, load_mnist, trace
 from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.scaling.feeding import as_dataset
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.slices import Slices, values
@@ -114,6 +115,28 @@ def masks(seed, data, share=0.1, samples=256, rounds=60):
     }
 
 
+def pieces(seed, data, count=20, steps=40, batch=128):
+    """Short fits of a small LeNet-5: of batches as Keras hands them to tf.data, and
+    without its tuner, as Nestrade does. In turn.
+    """
+    x, y = (a[: steps * batch] for a in data.train)
+    network, taken = compiled(lenet5((5, 8, 127))), {"tuned": [], "untuned": []}
+    for number in range(count + 1):  # the first one traces
+        for way in sorted(taken, reverse=number % 2):
+            batches = ((x[n::steps], y[n::steps]) for n in range(steps))
+            given = as_dataset(batches) if way == "untuned" else batches
+            start = time.perf_counter()
+            network.fit(given, steps_per_epoch=steps, verbose=0)
+            taken[way].append(time.perf_counter() - start)
+    means = {way: statistics.fmean(times[1:]) for way, times in taken.items()}
+    return {
+        "pieces": count,
+        **{f"{way}_seconds": seconds for way, seconds in means.items()},
+        "longest_tuned_seconds": max(taken["tuned"][1:]),
+        "longest_untuned_seconds": max(taken["untuned"][1:]),
+    }
+
+
 class Sizes(keras.callbacks.Callback):
     """After each cut, how large the process is, and a trace of the network before."""
 
@@ -192,7 +215,7 @@ def main():
     parser.add_argument(
         "names",
         nargs="*",
-        help="cut, idle, masks, memory, memory-without; all by default",
+        help="cut, idle, masks, pieces, memory, memory-without; all by default",
     )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -204,6 +227,7 @@ def main():
         "cut": (one_cut, 2 if few else 10, {}),
         "idle": (idle, 2 if few else 5, {}),
         "masks": (masks, 2 if few else 5, {}),
+        "pieces": (pieces, 1 if few else 3, {"count": 2, "steps": 4} if few else {}),
         "memory": (many_cuts, 1, {"cuts": 6, "samples": 512} if few else {}),
         "memory-without": (many_networks, 1, {"networks": 4} if few else {}),
     }
