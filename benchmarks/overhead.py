@@ -115,7 +115,7 @@ def masks(seed, data, share=0.1, samples=256, rounds=60):
     }
 
 
-def pieces(seed, data, count=20, steps=40, batch=128):
+def pieces(seed, data, count=10, steps=100, batch=512):
     """Short fits of a small LeNet-5: of batches as Keras hands them to tf.data, and
     without its tuner, as Nestrade does. In turn.
     """
