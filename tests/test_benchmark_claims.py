@@ -180,6 +180,18 @@ CLAIMS = [
     ),
     (
         "benchmarks/README.md",
+        "mnist/tenth",
+        "five seeds at the default schedule, {test_error_percent[mean]:.2f} ± "
+        "{test_error_percent[sd]:.2f}%",
+    ),
+    (
+        "benchmarks/README.md",
+        "mnist/tenth-late",
+        "the later cuts of `tenth-late` have {test_error_percent[mean]:.2f} ± "
+        "{test_error_percent[sd]:.2f}%",
+    ),
+    (
+        "benchmarks/README.md",
         "fashion-h200/dense-20",
         "Dense {test_error_percent[mean]:.2f} ± {test_error_percent[sd]:.2f}% error, "
         "Nestrade",
