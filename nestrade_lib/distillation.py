@@ -247,7 +247,7 @@ class Teacher:
     def answers_to(self, x, batch_size):
         """The outputs for all samples of some arrays, worked out once; None if too many.
 
-        They may take as much memory as the inputs. Networks with a training step of
+        They may be as many numbers as the inputs. Networks with a training step of
         their own, which may look at the labels, are left to the answers of each step.
         """
         (output,) = self.network.outputs

@@ -326,10 +326,10 @@ class Nestrade:
             y,
             sample_weight,
             batch_size,
-            shuffle,
-            steps_per_epoch,
-            class_weight,
-            self.engine,
+            shuffle=shuffle,
+            steps_per_epoch=steps_per_epoch,
+            class_weight=class_weight,
+            engine=self.engine,
         )
         check = None
         if validation_data is not None:

@@ -28,6 +28,13 @@ CLAIMS = [
     (
         "chapters/training-mnist.ipynb",
         "mnist/small",
+        "| Nestrade, five seeds | {test_error_percent[mean]:.2f} | about "
+        "{width_conv1[mean]:.0f}-{width_conv2[mean]:.0f}-147-{width_dense1[mean]:.0f} | "
+        "{macs_percent[mean]:.2f} | {params_percent[mean]:.1f} |",
+    ),
+    (
+        "chapters/training-mnist.ipynb",
+        "mnist/small",
         "took {processor_seconds[mean]:.0f} seconds of processor time each",
     ),
     (
@@ -329,7 +336,7 @@ def test_time_is_the_share_of_dense_that_the_pages_say():
     clock, processor = (
         {
             name: f"{rows[name][f'{unit}_share']['mean']:.2f}"
-            for name in ("small", "small-grown")
+            for name in ("small", "small-grown", "tenth", "tenth-late")
         }
         for unit in ("seconds", "processor_seconds")
     )
@@ -342,6 +349,8 @@ def test_time_is_the_share_of_dense_that_the_pages_say():
         f"{processor['small-grown']} and {processor['small']} of the processor's"
         in told
     )
+    assert f"% in {clock['tenth']} of dense's time by the clock" in told
+    assert f"% in {clock['tenth-late']}: the later ones" in told
     chapter = (ROOT / "chapters/training-mnist.ipynb").read_text(encoding="utf-8")
     ratios = processor["small-grown"], clock["small-grown"]
     assert "a ratio of {}, or {} by the clock".format(*ratios) in chapter

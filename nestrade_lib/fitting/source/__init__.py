@@ -14,16 +14,7 @@ from nestrade_lib.fitting.source.streams import StreamSource
 __all__ = ["ArraySource", "Source", "StreamSource", "source_of"]
 
 
-def source_of(
-    x,
-    y=None,
-    sample_weight=None,
-    batch_size=None,
-    shuffle=True,
-    steps_per_epoch=None,
-    class_weight=None,
-    engine=None,
-):
+def source_of(x, y=None, sample_weight=None, batch_size=None, **options):
     """Give the source of training data of any kind that Keras' ``fit`` takes.
 
     Parameters
@@ -34,7 +25,7 @@ def source_of(
     batch_size : int, optional
         For arrays; 32 by default, as in Keras.
     shuffle : bool
-        Draw a new order of the arrays, or of a `PyDataset`, each epoch.
+        Draw a new order of the arrays, or of a `PyDataset`, each epoch: by default.
     steps_per_epoch : int, optional
         Needed for data that do not tell their length. With fewer than the data have,
         each epoch goes on where the one before it ended, and the data begin again where
@@ -66,8 +57,7 @@ def source_of(
     >>> [y.tolist() for x, y in source.take(1)["x"]]
     [[8, 9]]
     """
-    common = shuffle, steps_per_epoch, class_weight, engine
     if is_arrays(x):
-        return ArraySource(x, y, sample_weight, batch_size, *common)
+        return ArraySource(x, y, sample_weight, batch_size, **options)
     check_nothing_beside(x, y=y, sample_weight=sample_weight)
-    return StreamSource(x, *common)
+    return StreamSource(x, **options)

@@ -19,7 +19,7 @@ class ArraySource(Source):
 
     Parameters
     ----------
-    x, y, sample_weight, batch_size, shuffle, steps_per_epoch, class_weight, engine
+    x, y, sample_weight, batch_size, steps_per_epoch, **common
         As of :func:`nestrade_lib.fitting.source.source_of`.
 
     Attributes
@@ -29,7 +29,7 @@ class ArraySource(Source):
 
     Examples
     --------
-    >>> source = ArraySource(np.arange(3.0), np.arange(3), batch_size=2, shuffle=False)
+    >>> source = ArraySource(np.arange(3.0), np.arange(3), None, 2, shuffle=False)
     >>> source.start_epoch(0)
     >>> source.peek()[1].tolist()
     [0, 1]
@@ -37,18 +37,8 @@ class ArraySource(Source):
 
     is_arrays = True
 
-    def __init__(
-        self,
-        x,
-        y=None,
-        sample_weight=None,
-        batch_size=None,
-        shuffle=True,
-        steps_per_epoch=None,
-        class_weight=None,
-        engine=None,
-    ):
-        super().__init__(shuffle, class_weight, engine)
+    def __init__(self, x, y, sample_weight, batch_size, steps_per_epoch=None, **common):
+        super().__init__(**common)
         self.x, self.y, self.sample_weight = x, y, sample_weight
         batch_size = batch_size or 32
         self.samples = check_arrays(x, y, sample_weight)

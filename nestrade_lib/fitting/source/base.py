@@ -25,7 +25,7 @@ class Source:
     is_arrays = False
     batch_size = None
 
-    def __init__(self, shuffle, class_weight, engine):
+    def __init__(self, shuffle=True, class_weight=None, engine=None):
         self.engine = engine or Engine()
         self.shuffle = shuffle
         self.class_weight = class_weight

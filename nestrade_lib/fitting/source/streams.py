@@ -20,7 +20,7 @@ class StreamSource(Source):
 
     Parameters
     ----------
-    x, shuffle, steps_per_epoch, class_weight, engine
+    x, steps_per_epoch, **common
         As of :func:`nestrade_lib.fitting.source.source_of`.
 
     Examples
@@ -31,10 +31,8 @@ class StreamSource(Source):
     (1, 2)
     """
 
-    def __init__(
-        self, x, shuffle=True, steps_per_epoch=None, class_weight=None, engine=None
-    ):
-        super().__init__(shuffle, class_weight, engine)
+    def __init__(self, x, steps_per_epoch=None, **common):
+        super().__init__(**common)
         self.x = x
         count = count_batches(x) if steps_per_epoch else require_length(x)
         self.steps = min(steps_per_epoch or math.inf, count or math.inf)
