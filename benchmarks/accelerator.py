@@ -79,7 +79,7 @@ def by_training(case, multiple):
     note = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    schedule = Schedule(start=0.2, stop=0.6, cuts=2, multiple=multiple or 1)
+    schedule = Schedule(start=0.2, stop=0.6, cuts=2, round_to=multiple or 1)
     budget = BUDGET if multiple else 1
     network = compiled(case.build(case.side))
     trainer = Nestrade(network, budget, schedule=schedule, growth=1)
@@ -102,9 +102,9 @@ def at_random(case, multiple):
     whole = costs.total(np.ones(graph.count, bool))
     allowed = {name: share * whole[name] for name, share in BUDGET.shares.items()}
     scores = np.random.default_rng(0).random(graph.count)
-    keep = choose(graph, costs, scores, allowed, most=0.6, multiple=multiple)
+    mask = choose(graph, costs, scores, allowed, most=0.6, round_to=multiple)
     start = time.perf_counter()
-    smaller = cut(network, keep, graph)
+    smaller = cut(network, mask, graph)
     return smaller, {"seconds_of_cuts": [time.perf_counter() - start]}
 
 

@@ -41,7 +41,7 @@ def thinner(data, epochs, budget):
 
 
 def magnitude_fine_tune(data, epochs, budget):
-    """Train dense for half of the epochs, keep the largest channels, fine-tune.
+    """Train dense for half of the epochs, mask the largest channels, fine-tune.
 
     Every layer keeps the same share (Li et al. 2017): without that, magnitudes
     compared between layers empty one of them. Both halves have their own cosine, the
@@ -49,19 +49,19 @@ def magnitude_fine_tune(data, epochs, budget):
     """
     network = train_plainly(lenet5(), data, epochs // 2)
     graph = trace(network)
-    keep = largest(network, graph, thinner_widths(budget))
-    smaller = restructure(network, keep, graph)
+    mask = largest(network, graph, thinner_widths(budget))
+    smaller = restructure(network, mask, graph)
     return train_plainly(smaller, data, epochs - epochs // 2, RATE / 2)
 
 
 def largest(network, graph, widths):
     """The channels of each layer with the largest weights, as many as `widths` says."""
     scores = magnitude(network, graph)
-    keep = np.zeros(graph.count, bool)
+    mask = np.zeros(graph.count, bool)
     for layer, width in zip(LAYERS, widths, strict=True):
         groups = np.flatnonzero(graph.layers == layer)
-        keep[groups[np.argsort(-scores[groups])[:width]]] = True
-    return keep
+        mask[groups[np.argsort(-scores[groups])[:width]]] = True
+    return mask
 
 
 def group_lasso(data, epochs, budget, ratio=0.25, threshold=1e-2):
@@ -92,12 +92,12 @@ def group_lasso(data, epochs, budget, ratio=0.25, threshold=1e-2):
         if epoch >= forced:
             continue
         graph = trace(network)
-        keep = not_small(network, graph, threshold)
+        mask = not_small(network, graph, threshold)
         if epoch == forced - 1:
-            left = [keep[graph.layers == layer].sum() for layer in LAYERS]
-            keep = largest(network, graph, thinner_widths(budget, left))
-        if not keep.all():
-            network = restructure(network, keep, graph)
+            left = [mask[graph.layers == layer].sum() for layer in LAYERS]
+            mask = largest(network, graph, thinner_widths(budget, left))
+        if not mask.all():
+            network = restructure(network, mask, graph)
     return network
 
 
@@ -127,11 +127,11 @@ def penalize(network, strength):
 
 def not_small(network, graph, threshold):
     """The channels with a weight above the threshold; of each layer one at least."""
-    keep = np.ones(graph.count, bool)
+    mask = np.ones(graph.count, bool)
     for layer in hidden(network):
         kernel = keras.ops.convert_to_numpy(layer.kernel)
         largest = np.abs(kernel).reshape(-1, kernel.shape[-1]).max(0)
         here = largest > threshold
         here[largest.argmax()] = True
-        keep[np.flatnonzero(graph.layers == layer.name)] = here
-    return keep
+        mask[np.flatnonzero(graph.layers == layer.name)] = here
+    return mask

@@ -19,7 +19,7 @@ from benchmarks.overhead import resident
 from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
 from nestrade_lib import load_mnist, restructure, trace
-from nestrade_lib.scaling import logical_devices, start
+from nestrade_lib.engines import logical_devices, start
 
 
 def cuts(engine, data, count):
@@ -40,10 +40,10 @@ def cuts(engine, data, count):
         gone.append(weakref.ref(network))
         begin = time.perf_counter()
         graph = trace(network)
-        keep = np.ones(graph.count, bool)
-        keep[np.flatnonzero(graph.layers == "dense1")[:10]] = False
+        mask = np.ones(graph.count, bool)
+        mask[np.flatnonzero(graph.layers == "dense1")[:10]] = False
         with engine.cut_scope():
-            network = restructure(network, keep, graph, x[:16])
+            network = restructure(network, mask, graph, x[:16])
         engine.prepare(network)
         engine.fit(network, keras.callbacks.Callback(), 0, **step)
         seconds.append(time.perf_counter() - begin)

@@ -27,7 +27,7 @@ from nestrade_lib import (
 # between them, where the time goes: batch norms, additions, activations.
 BUDGET = Budget(macs=0.25, activation_bytes=0.5)
 # Multiples of 16 are as good as of 8, and sooner cuts cost little: `experiments.jsonl`.
-SCHEDULE = Schedule(start=0.08, stop=0.2, cuts=5, multiple=16)
+SCHEDULE = Schedule(start=0.08, stop=0.2, cuts=5, round_to=16)
 
 
 def network():

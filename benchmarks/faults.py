@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from benchmarks.record import RESULTS, Record
-from nestrade_lib.scaling.launch import launch
+from nestrade_lib.cluster.launch import launch
 
 WORKER = Path(__file__).parent.parent / "tests" / "scaling_worker.py"
 EPOCHS, STEPS = 6, 5

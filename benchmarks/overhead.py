@@ -20,7 +20,7 @@ from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
 from nestrade_lib import Nestrade, Schedule, load_mnist, trace
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.scaling.feeding import as_dataset
+from nestrade_lib.engines.feeding import as_dataset
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.slices import Slices, values
@@ -66,11 +66,11 @@ def one_cut(seed, data):
     marks, processor = [time.perf_counter()], time.process_time()
     costs = ChannelCosts(network, graph)
     limit = costs.total(np.ones(graph.count, bool))["macs"] * 2 / 3
-    keep = choose(graph, costs, rng.random(graph.count), {"macs": limit})
+    mask = choose(graph, costs, rng.random(graph.count), {"macs": limit})
     marks.append(time.perf_counter())
-    smaller = cut(network, keep, graph)
+    smaller = cut(network, mask, graph)
     marks.append(time.perf_counter())
-    errors = verify(network, smaller, keep, x[:16], graph)
+    errors = verify(network, smaller, mask, x[:16], graph)
     marks.append(time.perf_counter())
     trace(smaller)
     marks.append(time.perf_counter())
@@ -98,10 +98,10 @@ def masks(seed, data, share=0.1, samples=256, rounds=60):
     costs = ChannelCosts(network, graph)
     limit = costs.total(np.ones(graph.count, bool))["macs"] * share
     scores = np.random.default_rng(seed).random(graph.count)
-    keep = choose(graph, costs, scores, {"macs": limit})
-    slices, masked = Slices(graph, keep, network), keras.models.clone_model(network)
+    mask = choose(graph, costs, scores, {"macs": limit})
+    slices, masked = Slices(graph, mask, network), keras.models.clone_model(network)
     masked.set_weights([slices.zeroed(*item) for item in values(network).items()])
-    networks = {"dense": network, "masked": masked, "cut": cut(network, keep, graph)}
+    networks = {"dense": network, "masked": masked, "cut": cut(network, mask, graph)}
     x, best = data.train[0][:samples], dict.fromkeys(networks, float("inf"))
     for _ in range(rounds + 1):  # the first one traces
         for name, one in networks.items():

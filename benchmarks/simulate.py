@@ -40,7 +40,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.record import RESULTS, commit, environment, today
-from nestrade_lib.simulate import (
+from nestrade_lib.book.simulate import (
     Workload,
     efficiency,
     errors_percent,
@@ -49,7 +49,7 @@ from nestrade_lib.simulate import (
     published,
     steps_to_loss,
 )
-from nestrade_lib.simulate.calibrate import TABLES
+from nestrade_lib.book.simulate.calibrate import TABLES
 
 
 def constant_step(points, seen):

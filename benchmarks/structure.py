@@ -35,10 +35,10 @@ def timed(function, *arguments):
 def application(name):
     network = build(name)
     graph, seconds, processor = timed(trace, network)
-    keep, macs = half_of_the_macs(network, graph)
-    smaller, cutting, _ = timed(cut, network, keep, graph)
+    mask, macs = half_of_the_macs(network, graph)
+    smaller, cutting, _ = timed(cut, network, mask, graph)
     probe = np.random.default_rng(0).normal(size=(2, *network.input_shape[1:]))
-    errors = verify(network, smaller, keep, probe.astype("float32"), graph)
+    errors = verify(network, smaller, mask, probe.astype("float32"), graph)
     return {
         "groups": graph.count,
         "trace_seconds": round(seconds, 3),

@@ -244,32 +244,32 @@ class ChannelCosts:
         made = (self.graph.produced(paths[id(v)]) for v in call.variables)
         return next(filter(None, made), [])
 
-    def total(self, keep):
+    def total(self, mask):
         """Give each cost of the network with the groups kept.
 
         Parameters
         ----------
-        keep : ndarray of bool, shape (graph.count,)
+        mask : ndarray of bool, shape (graph.count,)
 
         Returns
         -------
         dict of str to float
         """
-        keep = self.graph.mask(keep)
-        total = {x: float(sizes.left(keep).sum()) for x, sizes in self._sizes.items()}
+        mask = self.graph.require_mask(mask)
+        total = {x: float(sizes.left(mask).sum()) for x, sizes in self._sizes.items()}
         if self.latency is not None:
             total["latency"] = self.latency.seconds(total["macs"])
         return total
 
-    def savings(self, keep):
+    def savings(self, mask):
         """Give what each cost would lose by each group alone.
 
         Returns
         -------
         dict of str to ndarray, shape (graph.count,)
         """
-        keep = self.graph.mask(keep)
-        saved = {cost: sizes.savings(keep) for cost, sizes in self._sizes.items()}
+        mask = self.graph.require_mask(mask)
+        saved = {cost: sizes.savings(mask) for cost, sizes in self._sizes.items()}
         if self.latency is not None:
             saved["latency"] = self.latency.line.per_mac * saved["macs"]
         return saved

@@ -162,7 +162,7 @@ class Distillation:
         return difference
 
 
-class Taught(NamedTuple):
+class DistillationTargets(NamedTuple):
     """Labels of a batch, and the teacher's answers to the same samples."""
 
     labels: Any
@@ -211,7 +211,7 @@ class Teacher:
     def teach(self, network):
         """Let the answers count in this network's loss, while it trains.
 
-        Where the labels of a batch are :class:`Taught`, they bring the answers along;
+        Where the labels of a batch are :class:`DistillationTargets`, they bring the answers along;
         else the teacher answers in each step.
         """
         self.leave(network)
@@ -221,7 +221,7 @@ class Teacher:
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
-            labels, answers = y if isinstance(y, Taught) else (y, None)
+            labels, answers = y if isinstance(y, DistillationTargets) else (y, None)
             loss = loss_of(x, labels, y_pred, sample_weight, training)
             if not training:
                 return loss
@@ -231,7 +231,7 @@ class Teacher:
             return (1 - weight) * loss + weight * ops.cast(difference, loss.dtype)
 
         def compute_metrics(x, y, y_pred, sample_weight=None):
-            labels = y.labels if isinstance(y, Taught) else y
+            labels = y.labels if isinstance(y, DistillationTargets) else y
             return metrics_of(x, labels, y_pred, sample_weight)
 
         network.compute_loss, network.compute_metrics = compute_loss, compute_metrics

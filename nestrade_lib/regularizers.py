@@ -19,12 +19,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from nestrade_lib.importance import group_sums
-from nestrade_lib.scaling.replicas import (
+from nestrade_lib.engines.replicas import (
     as_one_device,
     assign_on_replicas,
     sum_over_replicas,
 )
+from nestrade_lib.importance import group_sums
 
 
 class GroupLasso(keras.regularizers.Regularizer):

@@ -29,7 +29,7 @@ class Budget:
     macs, params, activation_bytes, latency : float, optional
         Each in (0, 1]. Several hold together. Latency is that of a prediction of 64
         samples, measured on the machine that trains.
-    within : float, optional
+    max_accuracy_drop : float, optional
         As small as possible within these points (percent) of the validation accuracy
         that the network had before its first cut. Cutting ends at the first cut
         that loses more, which is taken back, or at the shares, where there are any.
@@ -51,7 +51,7 @@ class Budget:
         params=None,
         activation_bytes=None,
         latency=None,
-        within=None,
+        max_accuracy_drop=None,
         **other,
     ):
         if other:
@@ -61,8 +61,8 @@ class Budget:
             )
         given = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
         self.shares = {cost: share for cost, share in given if share is not None}
-        self.within = within
-        if not self.shares and within is None:
+        self.max_accuracy_drop = max_accuracy_drop
+        if not self.shares and max_accuracy_drop is None:
             raise ValueError(
                 "Budget: expected at least one share, as in Budget(macs=0.1)."
             )
@@ -72,10 +72,12 @@ class Budget:
                     f"Budget: expected {cost} to be a share in (0, 1], got {share!r}. "
                     "0.1 keeps a tenth; 1 cuts nothing."
                 )
-        if within is not None and not (is_number(within) and 0 < within < 100):
+        if max_accuracy_drop is not None and not (
+            is_number(max_accuracy_drop) and 0 < max_accuracy_drop < 100
+        ):
             raise ValueError(
-                "Budget: expected within to be points of accuracy between 0 and 100, "
-                f"got {within!r}. 0.5 allows 98.5 % where there were 99.0 %."
+                "Budget: expected max_accuracy_drop to be points of accuracy between 0 and 100, "
+                f"got {max_accuracy_drop!r}. 0.5 allows 98.5 % where there were 99.0 %."
             )
 
     @classmethod
@@ -90,7 +92,11 @@ class Budget:
         return budget if isinstance(budget, cls) else cls(macs=budget)
 
     def __repr__(self):
-        given = self.shares | ({} if self.within is None else {"within": self.within})
+        given = self.shares | (
+            {}
+            if self.max_accuracy_drop is None
+            else {"max_accuracy_drop": self.max_accuracy_drop}
+        )
         return f"Budget({', '.join(f'{name}={x:g}' for name, x in given.items())})"
 
     def require_known(self, costs):
@@ -128,7 +134,7 @@ class Budget:
         -------
         dict of str to float
         """
-        if self.within is not None and not self.shares:
+        if self.max_accuracy_drop is not None and not self.shares:
             return {"macs": SMALLEST ** min(progress, 1)}  # each cut the same share
         left = (1 - min(progress, 1)) ** 3
         return {cost: share + (1 - share) * left for cost, share in self.shares.items()}
@@ -150,11 +156,11 @@ class Schedule:
     shrink : int
         Optimizer steps in which chosen groups go to zero, or two thirds of the
         interval where that is shorter.
-    most : float
+    max_pruning_ratio : float
         Share of a layer that one cut may take: scores are of single groups, and a
         layer halved at once loses more than their sum. One channel, or one block of
-        `multiple`, may always go.
-    multiple : int
+        `round_to`, may always go.
+    round_to : int
         Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
         the matrix units of GPUs.
 
@@ -173,8 +179,8 @@ class Schedule:
     stop: float = 0.15
     cuts: int = 8
     shrink: int = 60
-    most: float = 0.35
-    multiple: int = 1
+    max_pruning_ratio: float = 0.35
+    round_to: int = 1
 
     def __post_init__(self):
         ends = is_number(self.start) and is_number(self.stop)
@@ -187,22 +193,22 @@ class Schedule:
             ("cuts", is_whole(self.cuts), "a whole number of at least 1"),
             ("shrink", is_whole(self.shrink), "a whole number of at least 1"),
             (
-                "most",
-                is_number(self.most) and 0 < self.most <= 1,
+                "max_pruning_ratio",
+                is_number(self.max_pruning_ratio) and 0 < self.max_pruning_ratio <= 1,
                 "a share in (0, 1]",
             ),
-            ("multiple", is_whole(self.multiple), "a whole number of at least 1"),
+            ("round_to", is_whole(self.round_to), "a whole number of at least 1"),
         )
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
 
 
-def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
+def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
     """Choose the channel groups that stay.
 
     Greedy: while a cost is above what is allowed, take the group, or the block of
-    `multiple` groups of one layer, with the least score per unit of cost. Costs count
+    `round_to` groups of one layer, with the least score per unit of cost. Costs count
     by how far they are above: a met one counts nothing. Groups that turn out not to
     have been needed come back, the best first.
 
@@ -215,16 +221,16 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
         Importance, at least 0.
     allowed : dict of str to float
         For each cost, the most that may be left, in its unit.
-    most : float
+    max_pruning_ratio : float
         Share of a layer that may go; one block may always.
-    multiple : int
+    round_to : int
         Widths left are multiples of this.
 
     Returns
     -------
     ndarray of bool, shape (graph.count,)
         True where a group stays. The costs may still be above what is allowed, if
-        `most` or the last channel of each layer forbids more.
+        `max_pruning_ratio` or the last channel of each layer forbids more.
 
     Examples
     --------
@@ -239,33 +245,33 @@ def choose(graph, costs, scores, allowed, most=1.0, multiple=1):
     >>> choose(graph, costs, np.arange(6), {"macs": 12}).tolist()
     [False, False, False, False, True, True]
     """
-    keep = np.ones(graph.count, bool)
-    blocks = _Blocks(graph, scores, most, multiple)
+    mask = np.ones(graph.count, bool)
+    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to)
     taken = []
     while True:
-        pressure = _pressure(costs.total(keep), allowed)
+        pressure = _pressure(costs.total(mask), allowed)
         if not pressure:
             break
-        savings = costs.savings(keep)
+        savings = costs.savings(mask)
         price = sum(weight * savings[cost] for cost, weight in pressure.items())
-        block = blocks.cheapest(price, keep)
+        block = blocks.cheapest(price, mask)
         if block is None:
             break
-        keep[block] = False
+        mask[block] = False
         taken.append(block)
-    if not _pressure(costs.total(keep), allowed):
+    if not _pressure(costs.total(mask), allowed):
         # The last taken of a layer first: a smaller block before it would leave a
         # width that is no multiple.
         stays = set()
         for block in sorted(taken, key=lambda block: -scores[block].sum())[:50]:
             layer = graph.layers[block[0]]
-            if multiple > 1 and layer in stays:
+            if round_to > 1 and layer in stays:
                 continue
-            keep[block] = True
-            if _pressure(costs.total(keep), allowed):
-                keep[block] = False
+            mask[block] = True
+            if _pressure(costs.total(mask), allowed):
+                mask[block] = False
                 stays.add(layer)
-    return keep
+    return mask
 
 
 def _pressure(total, allowed):
@@ -280,25 +286,27 @@ def _pressure(total, allowed):
 class _Blocks:
     """The next groups of each layer to go, in order of their scores."""
 
-    def __init__(self, graph, scores, most, multiple):
+    def __init__(self, graph, scores, max_pruning_ratio, round_to):
         self.graph = graph
         self.scores = scores
-        self.multiple = multiple
+        self.round_to = round_to
         self.order, self.least = {}, {}
         for layer in dict.fromkeys(graph.layers.tolist()):
             groups = np.flatnonzero(graph.layers == layer)
             self.order[layer] = groups[np.argsort(scores[groups], kind="stable")]
-            block = len(groups) % multiple or multiple
-            least = len(groups) - max(math.floor(len(groups) * most), block)
-            self.least[layer] = max(least, min(multiple, len(groups)))
+            block = len(groups) % round_to or round_to
+            least = len(groups) - max(
+                math.floor(len(groups) * max_pruning_ratio), block
+            )
+            self.least[layer] = max(least, min(round_to, len(groups)))
 
-    def cheapest(self, price, keep):
+    def cheapest(self, price, mask):
         """The block with the least score per price, taken off its layer's order."""
         best, best_value = None, math.inf
         for layer, order in list(self.order.items()):
-            block = order[: len(order) % self.multiple or self.multiple]
+            block = order[: len(order) % self.round_to or self.round_to]
             if len(order) - len(block) < self.least[layer] or self._empties(
-                block, keep
+                block, mask
             ):
                 del self.order[layer]
                 continue
@@ -309,11 +317,11 @@ class _Blocks:
         if best is None or best_value == math.inf:
             return None
         order = self.order[best]
-        size = len(order) % self.multiple or self.multiple
+        size = len(order) % self.round_to or self.round_to
         self.order[best] = order[size:]
         return order[:size]
 
-    def _empties(self, block, keep):
-        keep = keep.copy()
-        keep[block] = False
-        return bool(self.graph.emptied(keep))
+    def _empties(self, block, mask):
+        mask = mask.copy()
+        mask[block] = False
+        return bool(self.graph.emptied(mask))

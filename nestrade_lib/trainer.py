@@ -22,15 +22,15 @@ import keras
 
 from nestrade_lib.costs import count_costs
 from nestrade_lib.distillation import Distillation
-from nestrade_lib.fitting.arguments import check_fit, check_trainer
-from nestrade_lib.fitting.inputs import as_arrays
-from nestrade_lib.fitting.labels import check_labels
-from nestrade_lib.fitting.loop import train
-from nestrade_lib.fitting.source import source_of
-from nestrade_lib.fitting.structure import Structure
-from nestrade_lib.fitting.validation import split, validate
-from nestrade_lib.scaling.engine import Engine
+from nestrade_lib.engines.engine import Engine
 from nestrade_lib.schedule import Budget, Schedule
+from nestrade_lib.training.arguments import check_fit, check_trainer
+from nestrade_lib.training.data import data_adapter
+from nestrade_lib.training.inputs import as_arrays
+from nestrade_lib.training.labels import check_labels
+from nestrade_lib.training.loop import train
+from nestrade_lib.training.structure import Structure
+from nestrade_lib.training.validation import split, validate
 
 
 class Nestrade:
@@ -49,7 +49,7 @@ class Nestrade:
     importance : callable, optional
         ``(network, graph) -> scores``, one a channel group. By default the Taylor
         importance that training itself gathers.
-    keep : sequence of str
+    ignored_layers : sequence of str
         Layers to leave as they are.
     anneal : bool
         Let the learning rate fall from the optimizer's own along a cosine, once
@@ -61,7 +61,7 @@ class Nestrade:
         rate, where `anneal` sets it, is the root of it higher, as suits adaptive
         optimizers. Where the optimizer has a schedule, which counts steps, batches
         stay as they are. ``"auto"`` looks whether that pays, and how much does
-        (:func:`nestrade_lib.fitting.rescale.measure_rescale`); such a run depends on
+        (:func:`nestrade_lib.training.rescale.measure_rescale`); such a run depends on
         the machine's clock.
     distill : float or Distillation, optional
         Weight of a teacher in the loss, from the first cut on: a copy of the network as
@@ -70,19 +70,19 @@ class Nestrade:
         which may change, and those shared by replicas in each step. A small network
         gains the more from it the better the teacher is: let the dense phase,
         ``Schedule(start=)``, be long.
-    engine : nestrade_lib.scaling.Engine, optional
+    engine : nestrade_lib.engines.Engine, optional
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on
         any number of devices; without, a budget of 1 is Keras' ``fit`` itself.
 
     Attributes
     ----------
-    structure : nestrade_lib.fitting.structure.Structure
+    structure : nestrade_lib.training.structure.Structure
         The network as it is now, its channel groups and their costs.
     cuts : list of Cut
     history : keras.callbacks.History or None
         Of the last ``fit``.
-    rescale : nestrade_lib.fitting.rescale.Rescale or None
+    rescale : nestrade_lib.training.rescale.Rescale or None
         What ``growth="auto"`` has measured.
     teacher : nestrade_lib.distillation.Teacher or None
         Since the first cut, with `distill`.
@@ -106,14 +106,14 @@ class Nestrade:
         *,
         schedule=None,
         importance=None,
-        keep=(),
+        ignored_layers=(),
         anneal=True,
         growth=2,
         distill=None,
         engine=None,
     ):
         budget, schedule = Budget.of(budget), schedule or Schedule()
-        check_trainer(schedule, importance, keep, growth, engine)
+        check_trainer(schedule, importance, ignored_layers, growth, engine)
         self.importance = importance
         self.anneal = anneal
         self.growth = growth
@@ -121,7 +121,7 @@ class Nestrade:
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         self.structure = Structure(
-            network, budget, schedule, tuple(keep or ()), self.engine
+            network, budget, schedule, tuple(ignored_layers or ()), self.engine
         )
         self.cuts = []
         self.history = None
@@ -155,9 +155,9 @@ class Nestrade:
         return self.structure.schedule
 
     @property
-    def keep(self):
+    def ignored_layers(self):
         """Names of the layers that are left as they are (tuple of str)."""
-        return self.structure.keep
+        return self.structure.ignored_layers
 
     @property
     def met(self):
@@ -317,11 +317,11 @@ class Nestrade:
             x, y, sample_weight, validation_data = split(
                 x, y, sample_weight, validation_split
             )
-        if self.budget.within is not None and validation_data is None:
+        if self.budget.max_accuracy_drop is not None and validation_data is None:
             raise ValueError(
                 f"{self.budget} needs validation_data: it is held to its accuracy."
             )
-        source = source_of(
+        source = data_adapter(
             x,
             y,
             sample_weight,
@@ -352,7 +352,7 @@ class Nestrade:
         if not self.met and self.history.epoch:
             warnings.warn(
                 f"The run ended before the budget {self.budget} was met. Train longer, or "
-                "let cuts take more with Schedule(most=1).",
+                "let cuts take more with Schedule(max_pruning_ratio=1).",
                 stacklevel=2,
             )
         return self.history
@@ -370,14 +370,3 @@ class Nestrade:
         from nestrade_lib.report import Report
 
         return Report(self.dense_costs, self.costs)
-
-    def plot(self):
-        """Draw how widths, costs and accuracy went over the epochs.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-        """
-        from nestrade_lib.plots import plot_run
-
-        return plot_run(self)

@@ -4,7 +4,7 @@ import keras
 import matplotlib
 from hypothesis import settings
 
-from nestrade_lib.scaling import logical_devices
+from nestrade_lib.engines import logical_devices
 
 # Figures are drawn without a display. Set here, and not in the environment, so that
 # the kernels of notebooks, which inherit the environment, still draw inline.

@@ -1,6 +1,6 @@
 """One worker of a small run with two cuts: a script that tests launch and kill.
 
-    python -m nestrade_lib.scaling.launch --workers 2 tests/scaling_worker.py OUT
+    python -m nestrade_lib.cluster.launch --workers 2 tests/scaling_worker.py OUT
 
 Writes the final weights of the chief to OUT/weights.npz, checkpoints to OUT/backup.
 """
@@ -15,9 +15,9 @@ import keras
 import numpy as np
 
 from nestrade_lib import Nestrade, Schedule, create_loss
-from nestrade_lib.fitting import structure as structure_module
-from nestrade_lib.scaling import devices, logical_devices, start
+from nestrade_lib.engines import devices, logical_devices, start
 from nestrade_lib.surgery import restructure
+from nestrade_lib.training import structure as structure_module
 
 
 def die_once(out):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
-from nestrade_lib.scaling import Checkpoints
+from nestrade_lib.training.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.any_backend
 
@@ -85,7 +85,7 @@ CASES = {
     "growth": lambda: (build(Budget(params=0.5)), (X, Y)),
     "no cuts": lambda: (build(1), (X, Y)),
     "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),
-    "taken back": lambda: (build(Budget(within=0.001)), (X, Y)),
+    "taken back": lambda: (build(Budget(max_accuracy_drop=0.001)), (X, Y)),
     "own order": lambda: (build(0.4), (Shuffled(), None)),
     "taught": lambda: (build(0.4, distill=0.5), (X, Y)),
 }
@@ -134,7 +134,7 @@ def test_a_checkpoint_of_another_version_of_the_library_is_refused(
     tmp_path, monkeypatch
 ):
     with monkeypatch.context() as earlier, pytest.raises(Killed):
-        earlier.setattr("nestrade_lib.fitting.backup.FORMAT", "0")
+        earlier.setattr("nestrade_lib.training.backup.FORMAT", "0")
         train(build(0.4), callbacks=[KillAt(9)], backup_dir=tmp_path)
     with pytest.raises(ValueError, match="in the format of checkpoints"):
         train(build(0.4), backup_dir=tmp_path)
@@ -317,7 +317,7 @@ def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatc
         def measure(network):
             return 1.0 + scale * network.count_params()
 
-        monkeypatch.setattr("nestrade_lib.fitting.structure.measure_latency", measure)
+        monkeypatch.setattr("nestrade_lib.training.structure.measure_latency", measure)
 
     clock(1.0)
     whole = train(build(Budget(latency=0.5)), backup_dir=tmp_path / "whole")
@@ -330,7 +330,7 @@ def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatc
     clock(0.0)  # all networks take as long now, so that no cut would save time
     with monkeypatch.context() as patched:
         patched.setattr(
-            "nestrade_lib.fitting.structure.Structure.require_reachable",
+            "nestrade_lib.training.structure.Structure.require_reachable",
             lambda self: None,
         )
         trainer = build(Budget(latency=0.5))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestrade_lib.scaling import Absent, Cluster, Disagreement, meet
-from nestrade_lib.scaling.launch import launch
+from nestrade_lib.cluster import Absent, Cluster, Disagreement, rendezvous
+from nestrade_lib.cluster.launch import launch
 
 HOST = st.from_regex(r"[a-z][a-z]{0,5}", fullmatch=True)
 
@@ -135,7 +135,7 @@ def gathering(fingerprints, absent=(), limit=30.0):
 
     def come(rank):
         try:
-            meet(Cluster(addresses, rank), fingerprints[rank], limit)
+            rendezvous(Cluster(addresses, rank), fingerprints[rank], limit)
         except Exception as error:
             raised[rank] = error
 
@@ -182,7 +182,7 @@ def test_a_port_in_use_and_a_stranger_on_the_line():
         door.listen()
         address = f"127.0.0.1:{door.getsockname()[1]}"
         with pytest.raises(OSError, match=f"cannot listen on {address}.*in use"):
-            meet(Cluster((address, "127.0.0.1:1"), 0), {}, 1.0)
+            rendezvous(Cluster((address, "127.0.0.1:1"), 0), {}, 1.0)
 
     port = free_port()
     cluster = [Cluster((f"127.0.0.1:{port}", "127.0.0.1:1"), rank) for rank in (0, 1)]
@@ -197,11 +197,11 @@ def test_a_port_in_use_and_a_stranger_on_the_line():
 
     def then_the_worker():
         knock()
-        meet(cluster[1], {}, 10.0)
+        rendezvous(cluster[1], {}, 10.0)
 
     other = threading.Thread(target=then_the_worker)
     other.start()
-    meet(cluster[0], {}, 10.0)
+    rendezvous(cluster[0], {}, 10.0)
     other.join(20)
     assert not other.is_alive()
 

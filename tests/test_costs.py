@@ -246,12 +246,16 @@ def gained(classes=2):
 def test_a_budget_of_what_no_rule_counts_is_refused(budget, monkeypatch):
     monkeypatch.delitem(registry._RULES, Scale, raising=False)
     with pytest.raises(ValueError, match="'mine'.*register_macs"):
-        Nestrade(gained(), budget, keep=["mine"])
+        Nestrade(gained(), budget, ignored_layers=["mine"])
     # Of other costs, and where nothing is to go, it is none of its concern.
     for other in (Budget(params=0.9), 1):
-        assert Nestrade(gained(), other, keep=["mine"]).dense_costs.unknown == ["mine"]
+        assert Nestrade(
+            gained(), other, ignored_layers=["mine"]
+        ).dense_costs.unknown == ["mine"]
     monkeypatch.setitem(registry._RULES, Gain, lambda layer, *_: [(layer.factor, 1)])
-    assert Nestrade(gained(), 0.5, keep=["mine"]).dense_costs.macs == 4 + 24 + 12
+    assert (
+        Nestrade(gained(), 0.5, ignored_layers=["mine"]).dense_costs.macs == 4 + 24 + 12
+    )
 
 
 def test_a_report_says_that_a_total_is_a_least_one(monkeypatch):

@@ -10,7 +10,7 @@ from nestrade_lib import Budget, Nestrade, Schedule, count_costs, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.importance import bn_scale, magnitude
 from nestrade_lib.surgery import cut, verify
-from nestrade_lib.surgery.proof import random_inputs
+from nestrade_lib.surgery.verification import random_inputs
 
 pytestmark = pytest.mark.any_backend
 
@@ -68,15 +68,15 @@ def test_they_are_cut_each_for_itself(build, number, tmp_path):
     trained(network, [*(make() for make in OPTIMIZERS), averaged][number], probe)
     graph = trace(network)
     assert graph.count == (12 + 10 + 8 if build is loaded else 2 * (12 + 10))
-    keep = random_cut(graph)
-    smaller = cut(network, keep, graph)
-    errors = verify(network, smaller, keep, probe, graph)
+    mask = random_cut(graph)
+    smaller = cut(network, mask, graph)
+    errors = verify(network, smaller, mask, probe, graph)
     assert set(errors) == {"outputs", "gradients", "step"}
     assert max(errors.values()) <= 1e-5
 
-    table, foreseen = count_costs(smaller), ChannelCosts(network, graph).total(keep)
+    table, foreseen = count_costs(smaller), ChannelCosts(network, graph).total(mask)
     assert foreseen == {cost: getattr(table, cost) for cost in foreseen}
-    again = cut(smaller, np.ones(keep.sum(), bool))
+    again = cut(smaller, np.ones(mask.sum(), bool))
     assert [v.shape for v in again.variables] == [v.shape for v in smaller.variables]
 
 
@@ -104,7 +104,7 @@ def test_they_are_trained_and_cut(build, tmp_path):
     rng = np.random.default_rng(0)
     x = [rng.normal(size=(64, 6)).astype("float32") for _ in network.inputs]
     y = rng.normal(size=(64, 3)).astype("float32")
-    schedule = Schedule(0.2, 0.7, 3, most=1.0)
+    schedule = Schedule(0.2, 0.7, 3, max_pruning_ratio=1.0)
     trainer = Nestrade(network, Budget(macs=0.5, params=0.5), schedule=schedule)
     x = x[0] if len(x) == 1 else x
     trainer.fit(x, y, epochs=4, batch_size=16, verbose=0)

@@ -18,9 +18,9 @@ def foreseen_and_built(network, seeds=(1, 2)):
     graph = trace(network)
     costs = ChannelCosts(network, graph)
     for seed in seeds:
-        keep = random_cut(graph, seed)
-        table = count_costs(cut(network, keep, graph))
-        total = costs.total(keep)
+        mask = random_cut(graph, seed)
+        table = count_costs(cut(network, mask, graph))
+        total = costs.total(mask)
         yield total, {cost: getattr(table, cost) for cost in total}
 
 
@@ -128,9 +128,9 @@ def test_a_budget_that_attention_can_reach_is_not_refused():
     network = keras.Model(x, kl.Dense(2)(h))
     network.compile("sgd", "mse")
     trainer = Nestrade(network, Budget(macs=0.2, activation_bytes=0.2))
-    graph, keep = trainer.structure.graph, trainer.structure.smallest()
-    least = count_costs(cut(network, keep, graph))
-    assert trainer.structure.costs.total(keep)["macs"] == least.macs
+    graph, mask = trainer.structure.graph, trainer.structure.smallest()
+    least = count_costs(cut(network, mask, graph))
+    assert trainer.structure.costs.total(mask)["macs"] == least.macs
     alone = np.ones(graph.count, bool)
     whole, saved = (
         trainer.structure.costs.total(alone),

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nestrade_lib.scaling import Cluster
-from nestrade_lib.scaling.jobs import kubeflow_train_job, slurm_script
-from nestrade_lib.scaling.jobs.__main__ import main
+from nestrade_lib.cluster import Cluster
+from nestrade_lib.cluster.jobs import kubeflow_train_job, slurm_script
+from nestrade_lib.cluster.jobs.__main__ import main
 
 # Of the options in sbatch's manual (Slurm 24.05), those that a script for training may have.
 SBATCH = set(
@@ -209,7 +209,7 @@ for rank in range(tasks):
 """
 WORKER = """\
 import os
-from nestrade_lib.scaling import Cluster
+from nestrade_lib.cluster import Cluster
 print(*Cluster.from_environment().addresses, Cluster.from_environment().rank,
       os.environ["KERAS_BACKEND"], os.environ["NESTRADE_BACKUP_DIR"])
 """

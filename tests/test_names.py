@@ -55,13 +55,13 @@ def test_a_name_has_its_path_where_another_layer_has_it_too():
 def test_each_of_them_has_widths_of_its_own(multiple):
     network = towers()
     network.compile("sgd", "mse")
-    trainer = Nestrade(network, 0.5, schedule=Schedule(multiple=multiple))
+    trainer = Nestrade(network, 0.5, schedule=Schedule(round_to=multiple))
     assert list(trainer.widths.values()) == [16, 24, 32, 12, 8]
     rng = np.random.default_rng(0)
     for _ in range(5):
-        keep = trainer.structure.choose(1, rng.random(60 + 32), 1.0)
+        mask = trainer.structure.choose(1, rng.random(60 + 32), 1.0)
         graph = trainer.structure.graph
-        kept = {x: keep[graph.layers == x].sum() for x in trainer.widths}
+        kept = {x: mask[graph.layers == x].sum() for x in trainer.widths}
         for layer, width in trainer.widths.items():
             assert kept[layer] == width or kept[layer] % multiple == 0, layer
 
@@ -73,16 +73,16 @@ def test_costs_that_are_foreseen_are_those_of_the_built_network():
     for seed in range(3):
         scores = np.random.default_rng(seed).random(graph.count)
         dense = costs.total(np.ones(graph.count, bool))
-        keep = choose(graph, costs, scores, {"macs": 0.4 * dense["macs"]})
-        left, built = costs.total(keep), count_costs(restructure(network, keep, graph))
+        mask = choose(graph, costs, scores, {"macs": 0.4 * dense["macs"]})
+        left, built = costs.total(mask), count_costs(restructure(network, mask, graph))
         assert {cost: getattr(built, cost) for cost in left} == left
 
 
 def test_one_of_them_is_kept_by_its_path_or_as_an_object():
     network = towers()
     inner = network.get_layer("B").get_layer("fc1")
-    for keep in (["B/fc1"], [inner]):
-        assert set(trace(network, keep).layers) == {"A/fc1", "A/fc2", "B/fc2", "fc1"}
+    for mask in (["B/fc1"], [inner]):
+        assert set(trace(network, mask).layers) == {"A/fc1", "A/fc2", "B/fc2", "fc1"}
     # Alone at its level, a name means the layer that is there.
     assert set(trace(network, ["fc1"]).layers) == {"A/fc1", "B/fc1"}
     with pytest.raises(ValueError, match="'fc2'.*several.*'A/fc2', 'B/fc2'"):
@@ -105,7 +105,7 @@ def test_what_is_refused_is_named_as_keep_takes_it():
 
     x = keras.Input((6,))
     network = keras.Model(x, kl.Dense(3)(kl.Add()([odd("A")(x), odd("B")(x)])))
-    with pytest.raises(UnsupportedLayer, match=r"'A/odd'.*keep=\['A/odd'\]"):
+    with pytest.raises(UnsupportedLayer, match=r"'A/odd'.*ignored_layers=\['A/odd'\]"):
         trace(network)
     assert set(trace(network, ["A/odd", "B/odd"]).layers) == {"A/last"}
 
@@ -113,10 +113,10 @@ def test_what_is_refused_is_named_as_keep_takes_it():
 def test_the_rows_of_a_report_add_up_to_its_total():
     network = attentions()
     graph = trace(network)
-    keep = np.ones(graph.count, bool)
+    mask = np.ones(graph.count, bool)
     for sets in graph.widths.values():
-        keep[sets[0][1:]] = False
-    before, after = count_costs(network), count_costs(restructure(network, keep, graph))
+        mask[sets[0][1:]] = False
+    before, after = count_costs(network), count_costs(restructure(network, mask, graph))
     cells = list(Report(before, after)._cells())
     for column, total in ((2, after.macs), (4, after.params)):
         shown = [row[column].split("→")[-1].strip() for row in cells[1:]]

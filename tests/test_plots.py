@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestrade_lib.plots import timeline
+from nestrade_lib.book.plots import timeline
 
 times = st.integers(1, 50)
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from nestrade_lib import Nestrade, Schedule, create_loss, trace
-from nestrade_lib.fitting import rescale
-from nestrade_lib.scaling import Engine, NoiseScale
+from nestrade_lib.engines import Engine
+from nestrade_lib.training import rescale
+from nestrade_lib.training.noise import NoiseScale
 
 pytestmark = pytest.mark.any_backend
 

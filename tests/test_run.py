@@ -38,7 +38,7 @@ def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
     schedule = Schedule(0.4, stop, 4, shrink=2)
-    trainer = Nestrade(mlp(), Budget(within=0.5), schedule=schedule)
+    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
     # Upside down, so that the best weights are those of the cut that is taken back.
     stopping = keras.callbacks.EarlyStopping(
         "val_accuracy", mode="min", patience=100, restore_best_weights=True
@@ -357,7 +357,7 @@ def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
     schedule = Schedule(0.4, 0.6, 4, shrink=2)
-    trainer = Nestrade(mlp(), Budget(within=0.5), schedule=schedule)
+    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
     callbacks = [seen := Record(), Stop(lambda _: len(trainer.cuts) >= 4)]
     options = {"verbose": 0, "validation_data": (X, Y), "callbacks": callbacks}
     trainer.fit(X, Y, epochs=10, **options)
@@ -373,8 +373,8 @@ def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatc
         return {"val_accuracy": float(checks[-1] == 0 or checks.count(checks[-1]) < 6)}
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
-    schedule = Schedule(0.1, 0.9, cuts=16, multiple=8, most=1, shrink=1)
-    trainer = Nestrade(mlp(), Budget(macs=0.5, within=1), schedule=schedule)
+    schedule = Schedule(0.1, 0.9, cuts=16, round_to=8, max_pruning_ratio=1, shrink=1)
+    trainer = Nestrade(mlp(), Budget(macs=0.5, max_accuracy_drop=1), schedule=schedule)
     trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y))
     assert trainer.met and checks.count(checks[-1]) >= 6
     assert trainer.cuts and trainer.widths == trainer.cuts[-1].widths
@@ -386,7 +386,7 @@ def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
 
     monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
     schedule = Schedule(0.1, 0.9, cuts=8, shrink=1)
-    trainer = Nestrade(mlp(), Budget(within=1), schedule=schedule)
+    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=1), schedule=schedule)
     stop = Stop(lambda _: len(trainer.cuts) == 1)
     options = {"epochs": 10, "verbose": 0, "validation_data": (X, Y)}
     trainer.fit(X, Y, callbacks=[stop], **options)
@@ -399,7 +399,7 @@ def test_settings_are_those_that_the_trainer_was_made_with():
     for name, other in {
         "budget": Budget(macs=0.2),
         "schedule": SOON,
-        "keep": ("a",),
+        "ignored_layers": ("a",),
     }.items():
         with pytest.raises(AttributeError):
             setattr(trainer, name, other)
@@ -417,8 +417,8 @@ def test_a_layer_that_is_kept_as_an_object_is_kept_through_cuts():
     network = keras.Model(inputs, outputs)
     network.compile("adam", create_loss())
     kept = network.get_layer("two").get_layer("dense")
-    trainer = Nestrade(network, 0.6, schedule=SOON, keep=[kept])
-    assert trainer.keep == ("two/dense",)
+    trainer = Nestrade(network, 0.6, schedule=SOON, ignored_layers=[kept])
+    assert trainer.ignored_layers == ("two/dense",)
     trainer.fit(X, Y, epochs=4, verbose=0)
     assert trainer.cuts and trainer.network.layers[-1].input.shape[-1] == 16
 
@@ -434,7 +434,7 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
 
     for broken in ("follow", "ChannelCosts"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"nestrade_lib.fitting.structure.{broken}", refuse)
+            patched.setattr(f"nestrade_lib.training.structure.{broken}", refuse)
             with pytest.raises(KeyboardInterrupt):
                 structure.adopt(smaller)
         assert vars(structure) == before

@@ -35,42 +35,42 @@ scores = st.lists(
 @given(scores=scores, macs=st.floats(0.15, 1), params=st.floats(0.15, 1))
 def test_costs_are_met_and_no_layer_is_emptied(scores, macs, params):
     allowed = {"macs": macs * DENSE["macs"], "params": params * DENSE["params"]}
-    keep = choose(GRAPH, COSTS, scores, allowed)
-    left = COSTS.total(keep)
+    mask = choose(GRAPH, COSTS, scores, allowed)
+    left = COSTS.total(mask)
     assert all(left[cost] <= limit * (1 + 1e-9) for cost, limit in allowed.items())
-    assert not GRAPH.emptied(keep)
+    assert not GRAPH.emptied(mask)
     for layer in set(GRAPH.layers):
         here = GRAPH.layers == layer
-        if (keep & here).any() and (~keep & here).any():
-            assert scores[keep & here].min() >= scores[~keep & here].max()
+        if (mask & here).any() and (~mask & here).any():
+            assert scores[mask & here].min() >= scores[~mask & here].max()
 
 
 @settings(max_examples=8)
 @given(scores=scores)
 def test_the_cost_of_an_unbuilt_network_is_that_of_the_built_one(scores):
-    keep = choose(GRAPH, COSTS, scores, {"macs": 0.4 * DENSE["macs"]})
-    built = count_costs(restructure(NETWORK, keep, GRAPH))
-    left = COSTS.total(keep)
+    mask = choose(GRAPH, COSTS, scores, {"macs": 0.4 * DENSE["macs"]})
+    built = count_costs(restructure(NETWORK, mask, GRAPH))
+    left = COSTS.total(mask)
     assert built.macs == left["macs"] and built.params == left["params"]
     assert built.activation_bytes == left["activation_bytes"]
 
 
 @settings(max_examples=40)
-@given(scores=scores, most=st.floats(0.01, 1), multiple=st.integers(1, 6))
+@given(scores=scores, most=st.floats(0.01, 1), round_to=st.integers(1, 6))
 def test_no_layer_loses_more_than_allowed_and_no_width_is_a_dead_end(
     scores, most, multiple
 ):
-    keep = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most, multiple)
+    mask = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most, multiple)
     for layer in set(GRAPH.layers):
         width = (GRAPH.layers == layer).sum()
-        gone = width - (keep & (GRAPH.layers == layer)).sum()
+        gone = width - (mask & (GRAPH.layers == layer)).sum()
         assert gone <= max(most * width, width % multiple or multiple) + 1e-9
-    freely = choose(GRAPH, COSTS, scores, {"macs": 1.0}, multiple=multiple)
-    assert keep.all() == freely.all()
+    freely = choose(GRAPH, COSTS, scores, {"macs": 1.0}, round_to=multiple)
+    assert mask.all() == freely.all()
 
 
 @settings(max_examples=60)
-@given(seed=st.integers(0, 999), share=st.floats(0.1, 0.9), multiple=st.integers(2, 9))
+@given(seed=st.integers(0, 999), share=st.floats(0.1, 0.9), round_to=st.integers(2, 9))
 def test_widths_that_are_cut_become_multiples(seed, share, multiple):
     layers = [kl.Dense(25), kl.Dense(50), kl.Dense(33), kl.Dense(3)]
     network = keras.Sequential([keras.Input((8,)), *layers])
@@ -78,12 +78,12 @@ def test_widths_that_are_cut_become_multiples(seed, share, multiple):
     costs = ChannelCosts(network, graph)
     dense = costs.total(np.ones(graph.count, bool))
     scores = np.random.default_rng(seed).random(graph.count)
-    keep = choose(
-        graph, costs, scores, {"macs": share * dense["macs"]}, multiple=multiple
+    mask = choose(
+        graph, costs, scores, {"macs": share * dense["macs"]}, round_to=multiple
     )
     for layer in set(graph.layers):
         here = graph.layers == layer
-        assert keep[here].all() or keep[here].sum() % multiple == 0
+        assert mask[here].all() or mask[here].sum() % multiple == 0
 
 
 def test_the_path_falls_from_all_to_the_budget():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.simulate import constant_step, held_out, table
 from nestrade_lib import Budget, Schedule
-from nestrade_lib.simulate import (
+from nestrade_lib.book.simulate import (
     Cluster,
     Measurement,
     Workload,
@@ -282,7 +282,7 @@ def test_bad_input_gets_one_clear_error(call, message):
 
 def test_it_needs_no_backend():
     code = (
-        "import sys, nestrade_lib.simulate\n"
+        "import sys, nestrade_lib.book.simulate\n"
         "print({'keras', 'tensorflow', 'jax', 'torch', 'scipy'} & set(sys.modules))"
     )
     run = [sys.executable, "-c", code]

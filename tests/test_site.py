@@ -14,7 +14,8 @@ from sphinx.util.docutils import docutils_namespace
 import nestrade_lib
 from _ext.figures import with_palette
 from _ext.lean_site import prune
-from nestrade_lib import scaling, simulate
+from nestrade_lib import cluster, engines, training
+from nestrade_lib.book import simulate
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -126,5 +127,5 @@ def test_the_library_page_lists_every_public_name():
             r"^\.\. auto(?:function|class|exception):: (\w+)", part, re.M
         )
         listed.setdefault(module, []).extend(names)
-    for module in (nestrade_lib, scaling, simulate):
+    for module in (nestrade_lib, training, engines, cluster, simulate):
         assert sorted(listed[module.__name__]) == sorted(module.__all__)

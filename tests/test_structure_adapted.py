@@ -86,9 +86,9 @@ def test_adapted_layers_are_carried_over(name, nested):
         randomize(dense)
     probe = tf.constant(data)
     kept = [layer.name] if isinstance(layer, Shift) else []
-    graph = trace(network, keep=kept)
+    graph = trace(network, ignored_layers=kept)
     once = restructure(network, random_cut(graph), graph, probe)
-    again = trace(once, keep=kept)
+    again = trace(once, ignored_layers=kept)
     twice = restructure(once, np.ones(again.count, bool), again, probe)
     same = restructure(network, np.ones(graph.count, bool), graph, probe)
     np.testing.assert_allclose(outputs(once, probe)[0], outputs(twice, probe)[0])

@@ -43,9 +43,9 @@ def half_of_the_macs(network, graph):
     uses = {v.path: found.get(id(v), 0) for v in network.variables}
     whole = graph.cost(uses, np.ones(graph.count, bool))
     for share in np.arange(0.1, 1.0, 0.05):
-        keep = random_cut(graph, share=share)
-        if graph.cost(uses, keep) <= whole / 2:
-            return keep, graph.cost(uses, keep) / whole
+        mask = random_cut(graph, share=share)
+        if graph.cost(uses, mask) <= whole / 2:
+            return mask, graph.cost(uses, mask) / whole
     raise AssertionError("no cut reaches half of the MACs")
 
 
@@ -53,10 +53,10 @@ def half_of_the_macs(network, graph):
 def test_application(name):
     network = build(name)
     graph = trace(network)
-    keep, _ = half_of_the_macs(network, graph)
-    smaller = cut(network, keep, graph)
+    mask, _ = half_of_the_macs(network, graph)
+    smaller = cut(network, mask, graph)
     probe = np.random.default_rng(0).normal(size=(2, *network.input_shape[1:]))
     probe = probe.astype("float32")
-    assert max(verify(network, smaller, keep, probe, graph).values()) <= 1e-5
-    zero_channels(network, graph, keep)
+    assert max(verify(network, smaller, mask, probe, graph).values()) <= 1e-5
+    zero_channels(network, graph, mask)
     assert_same(outputs(network, probe), outputs(smaller, probe), 1e-5)

@@ -7,7 +7,7 @@ from structure_cases import CASES
 
 from nestrade_lib import trace, verify
 from nestrade_lib.surgery import cut
-from nestrade_lib.surgery.proof import random_inputs
+from nestrade_lib.surgery.verification import random_inputs
 
 OPTIMIZERS = [
     lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
@@ -31,22 +31,22 @@ def randomize(network, seed=0):
 def random_cut(graph, seed=1, share=0.5):
     """Half of the channels, at least one left wherever one has to be."""
     rng = np.random.default_rng(seed)
-    keep = rng.random(graph.count) > share
+    mask = rng.random(graph.count) > share
     for sets in graph.widths.values():
         for groups in sets:
-            if not keep[groups].any():
-                keep[rng.choice(groups)] = True
-    return keep
+            if not mask[groups].any():
+                mask[rng.choice(groups)] = True
+    return mask
 
 
-def zero_channels(network, graph, keep):
+def zero_channels(network, graph, mask):
     """Set to zero, in place, the slices that produce the channels not kept."""
     for variable in network.variables:
         value = np.array(keras.ops.convert_to_numpy(variable.value))
         for axis, groups in enumerate(graph.labels[variable.path]):
             role = graph.roles[variable.path][axis]
             if groups is not None and role in ("produce", "state"):
-                gone = (groups >= 0) & ~keep[groups]
+                gone = (groups >= 0) & ~mask[groups]
                 value[(slice(None),) * axis + (gone,)] = 0
         variable.assign(value)
 
@@ -89,15 +89,15 @@ def test_case(name, tmp_path):
     before = outputs(network, probe)
     weights = [np.array(w) for w in network.get_weights()]
 
-    keep = random_cut(graph)
-    smaller = cut(network, keep, graph)
-    errors = verify(network, smaller, keep, probe, graph)
+    mask = random_cut(graph)
+    smaller = cut(network, mask, graph)
+    errors = verify(network, smaller, mask, probe, graph)
     assert set(errors) == {"outputs", "gradients", "step"}
     assert max(errors.values()) <= 1e-5
 
     # The network is as it was, and the sizes were foreseen.
     assert all(np.array_equal(a, b) for a, b in zip(weights, network.get_weights()))
-    sizes = graph.kept_sizes(keep)
+    sizes = graph.kept_sizes(mask)
     assert all(sizes[v.path] == np.prod(v.shape) for v in smaller.trainable_variables)
 
     # A plain model: it trains, and comes back from its file without this library.
@@ -108,11 +108,11 @@ def test_case(name, tmp_path):
     # Cutting all kept changes nothing; two cuts are one.
     whole = cut(network, np.ones(graph.count, bool), graph)
     assert_same(before, outputs(whole, probe), 1e-6)
-    first = keep | (np.arange(graph.count) % 2 == 0)
+    first = mask | (np.arange(graph.count) % 2 == 0)
     halfway = cut(network, first, graph)
-    twice = cut(halfway, keep[first])
+    twice = cut(halfway, mask[first])
     assert_same(outputs(smaller, probe), outputs(twice, probe))
 
     # An oracle without any of the library's arithmetic.
-    zero_channels(network, graph, keep)
+    zero_channels(network, graph, mask)
     assert_same(outputs(network, probe), outputs(smaller, probe))

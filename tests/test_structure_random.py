@@ -21,7 +21,7 @@ from test_structure_cases import (
 
 from nestrade_lib import UnsupportedLayer, trace
 from nestrade_lib.surgery import cut, verify
-from nestrade_lib.surgery.proof import random_inputs
+from nestrade_lib.surgery.verification import random_inputs
 
 EXAMPLES = int(os.environ.get("STRUCTURE_EXAMPLES", "20"))
 ACTIVATIONS = ["relu"] * 3 + [
@@ -114,7 +114,7 @@ class Builder:
         s = L.Dense(self.width(), activation="relu")(s)
         return x * L.Dense(x.shape[-1], activation="sigmoid")(s)
 
-    def part(self):
+    def shard(self):
         x = self.pick()
         at = x.shape[-1] // 2
         if not at:
@@ -182,15 +182,15 @@ def test_every_cut_is_equal_or_refused_by_name(data):
         event("nothing to cut")
         assert "no layer that may be cut" in str(error)
         return
-    keep = random_cut(graph, data.draw(st.integers(0, 9)))
-    smaller = cut(network, keep, graph)
+    mask = random_cut(graph, data.draw(st.integers(0, 9)))
+    smaller = cut(network, mask, graph)
     event("cut" if smaller.count_params() < network.count_params() else "all kept")
-    errors = verify(network, smaller, keep, probe, graph)
+    errors = verify(network, smaller, mask, probe, graph)
     assert max(errors.values()) <= 1e-5
-    zero_channels(network, graph, keep)
+    zero_channels(network, graph, mask)
     assert_same(outputs(network, probe), outputs(smaller, probe))
-    assert len(graph.names) == graph.count == keep.size
-    sizes = graph.kept_sizes(keep)
+    assert len(graph.names) == graph.count == mask.size
+    sizes = graph.kept_sizes(mask)
     assert [sizes[v.path] for v in network.trainable_variables] == [
         np.prod(v.shape) for v in smaller.trainable_variables
     ]

@@ -15,7 +15,7 @@ from nestrade_lib import (
     trace,
 )
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
-from nestrade_lib.surgery.proof import random_inputs
+from nestrade_lib.surgery.verification import random_inputs
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -78,16 +78,18 @@ def around(layer):
 )
 def test_layer_without_a_rule_is_refused_by_name_and_can_be_kept(make):
     network = around(make())
-    with pytest.raises(UnsupportedLayer, match=r"'odd'.*keep=\['odd'\].*register_rule"):
+    with pytest.raises(
+        UnsupportedLayer, match=r"'odd'.*ignored_layers=\['odd'\].*register_rule"
+    ):
         trace(network)
     with pytest.raises(ValueError, match="no layer that may be cut"):
-        trace(network, keep=["odd"])
+        trace(network, ignored_layers=["odd"])
     layer = make()
     wider = keras.Sequential(
         [keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)]
     )
     randomize(wider)
-    graph = trace(wider, keep=[layer])
+    graph = trace(wider, ignored_layers=[layer])
     assert graph.count == 6
     smaller = restructure(wider, random_cut(graph), graph)
     assert smaller.get_layer("odd").count_params() == layer.count_params()
@@ -140,20 +142,20 @@ def test_network_that_cannot_be_traced(make, error, words):
     ids=["lstm", "cells", "both", "stateless"],
 )
 @pytest.mark.parametrize("keep", [[], ["odd"], ["inside"]])
-def test_layer_that_keeps_its_states_between_batches(make, keep):
+def test_layer_that_keeps_its_states_between_batches(make, mask):
     x = keras.Input((5, 3), batch_size=8)
     inside = keras.Model(x, make()(x), name="inside")
     network = keras.Model(x, L.Dense(2)(L.Dense(6, "relu")(inside(x))))
     network.compile("sgd", "mse")
     if not inside.get_layer("odd").stateful:
-        graph = trace(network, keep=keep)
+        graph = trace(network, ignored_layers=mask)
         assert restructure(network, random_cut(graph), graph).inputs[0].shape[0] == 8
         return
     for refused in (trace, Nestrade):
         with pytest.raises(
             UnsupportedLayer, match="'odd'.*stateful=True.*return_state"
         ):
-            refused(network, keep=keep)
+            refused(network, ignored_layers=mask)
 
 
 def frozen(network):
@@ -168,14 +170,14 @@ def test_unbuilt_subclassed_model_is_refused():
 
 def test_keep_names_an_unknown_layer():
     with pytest.raises(ValueError, match="keep names.*'missing'"):
-        trace(around(L.ReLU()), keep=["missing"])
+        trace(around(L.ReLU()), ignored_layers=["missing"])
 
 
 def test_masks_that_are_no_masks():
     network = around(L.ReLU())
-    for keep in (np.ones(5, bool), np.ones(6), [True]):
+    for mask in (np.ones(5, bool), np.ones(6), [True]):
         with pytest.raises(ValueError, match=r"shape \(6,\)"):
-            restructure(network, keep)
+            restructure(network, mask)
     with pytest.raises(ValueError, match="no channel in 'dense"):
         restructure(network, np.zeros(6, bool))
 
@@ -223,7 +225,7 @@ def test_wrong_rule_is_caught_by_the_proof(monkeypatch):
         return dense(call)
 
     graph = trace(network)
-    with pytest.raises(RefusedCut, match="outputs by.*keep="):
+    with pytest.raises(RefusedCut, match="outputs by.*ignored_layers="):
         restructure(network, np.arange(graph.count) % 6 > 1, graph)
     assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights()))
 
@@ -234,17 +236,17 @@ def test_the_proof_sees_one_wrong_number_anywhere():
     probe = random_inputs(network)
     trained(network, keras.optimizers.Adam(), probe)
     graph = trace(network)
-    keep = np.arange(graph.count) % 2 == 0
-    smaller = cut(network, keep, graph)
+    mask = np.arange(graph.count) % 2 == 0
+    smaller = cut(network, mask, graph)
     for variable in smaller.variables:
         right = np.array(keras.ops.convert_to_numpy(variable.value))
         variable.assign(right + 1e-3)
-        errors = verify(network, smaller, keep, probe, graph)
+        errors = verify(network, smaller, mask, probe, graph)
         assert max(errors["outputs"], errors["gradients"]) > 1e-5, variable.path
         variable.assign(right)
     for slot in smaller.optimizer.variables:
         right = np.array(keras.ops.convert_to_numpy(slot.value))
         slot.assign(right * 2 + 1)
-        assert verify(network, smaller, keep, probe, graph)["step"] > 1e-5, slot.path
+        assert verify(network, smaller, mask, probe, graph)["step"] > 1e-5, slot.path
         slot.assign(right)
-    assert max(verify(network, smaller, keep, probe, graph).values()) <= 1e-5
+    assert max(verify(network, smaller, mask, probe, graph).values()) <= 1e-5

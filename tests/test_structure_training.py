@@ -16,8 +16,8 @@ from test_structure_cases import outputs, random_cut, randomize, trained, zero_c
 
 from nestrade_lib import restructure, trace, verify
 from nestrade_lib.optimizers import innermost
-from nestrade_lib.surgery.proof import random_inputs, tolerance
 from nestrade_lib.surgery.rebuild import blank_variables
+from nestrade_lib.surgery.verification import random_inputs, tolerance
 
 DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
 
@@ -64,9 +64,9 @@ def test_optimizer_goes_on_where_it_was(name):
     if name != "schedule":
         network.optimizer.learning_rate = 0.005
     graph = trace(network)
-    keep = random_cut(graph)
-    smaller = restructure(network, keep, graph, probe)
-    assert verify(network, smaller, keep, probe, graph)["step"] <= 1e-5
+    mask = random_cut(graph)
+    smaller = restructure(network, mask, graph, probe)
+    assert verify(network, smaller, mask, probe, graph)["step"] <= 1e-5
     old, new = network.optimizer, smaller.optimizer
     assert float(new.learning_rate) == float(old.learning_rate)
     assert int(new.iterations) == int(old.iterations)
@@ -80,9 +80,9 @@ def test_training_goes_on_alike():
     probe = random_inputs(network, samples=16)
     trained(network, optimizers.SGD(0.01, momentum=0.9), probe)
     graph = trace(network)
-    keep = random_cut(graph)
-    smaller = restructure(network, keep, graph, probe)
-    zero_channels(network, graph, keep)
+    mask = random_cut(graph)
+    smaller = restructure(network, mask, graph, probe)
+    zero_channels(network, graph, mask)
     targets = np.random.default_rng(3).normal(size=(16, 2))
     losses = [
         [float(model.train_on_batch(probe, targets)) for _ in range(2)]
@@ -151,8 +151,8 @@ def test_flags_of_single_weights_are_carried_over():
     probe = random_inputs(network)
     trained(network, optimizers.Adam(0.01), probe)
     graph = trace(network)
-    keep = random_cut(graph)
-    once = restructure(network, keep, graph, probe)
+    mask = random_cut(graph)
+    once = restructure(network, mask, graph, probe)
     twice = restructure(once, random_cut(trace(once)), probe=probe)
     for smaller in (once, twice):
         assert [v.trainable for v in smaller.variables] == [
@@ -160,7 +160,7 @@ def test_flags_of_single_weights_are_carried_over():
         ]
         assert not smaller.get_layer("attention")._key_dense.trainable
         assert len(smaller.trainable_variables) == len(network.trainable_variables)
-    assert verify(network, once, keep, probe, graph)["step"] <= 1e-5
+    assert verify(network, once, mask, probe, graph)["step"] <= 1e-5
 
 
 class Least(keras.metrics.Metric):
@@ -211,30 +211,30 @@ def test_other_precisions(policy):
         trained(network, optimizers.Adam(0.01), probe)
     finally:
         keras.config.set_dtype_policy("float32")
-    keep = random_cut(trace(network))
-    smaller = restructure(network, keep, probe=probe)
+    mask = random_cut(trace(network))
+    smaller = restructure(network, mask, probe=probe)
     assert smaller.layers[0].compute_dtype == network.layers[0].compute_dtype
     assert type(smaller.optimizer) is type(network.optimizer)
-    assert max(verify(network, smaller, keep, probe).values()) <= tolerance(network)
+    assert max(verify(network, smaller, mask, probe).values()) <= tolerance(network)
 
 
 def test_counts_and_sums_are_those_of_the_built_network():
     network = small_network()
     graph = trace(network)
     rng = np.random.default_rng(0)
-    keep = random_cut(graph)
+    mask = random_cut(graph)
     uses = {v.path: rng.integers(1, 9) for v in network.variables}
-    smaller = restructure(network, keep, graph)
+    smaller = restructure(network, mask, graph)
     built = sum(
         uses[old.path] * np.prod(new.shape)
         for old, new in zip(network.variables, smaller.variables)
     )
-    assert graph.cost(uses, keep) == built
-    for group in np.flatnonzero(keep)[::3]:
-        without = keep.copy()
+    assert graph.cost(uses, mask) == built
+    for group in np.flatnonzero(mask)[::3]:
+        without = mask.copy()
         without[group] = False
-        drop = graph.cost(uses, keep) - graph.cost(uses, without)
-        assert graph.savings(uses, keep)[group] == pytest.approx(drop)
+        drop = graph.cost(uses, mask) - graph.cost(uses, without)
+        assert graph.savings(uses, mask)[group] == pytest.approx(drop)
     # Each group's sum is over the slices that its members list.
     arrays = {v.path: rng.normal(size=v.shape) for v in network.variables}
     for group in range(0, graph.count, 4):
@@ -259,13 +259,13 @@ with strategy.scope():
 x, y = random_inputs(network, samples=8), np.ones((8, 2))
 network.fit(x, y, verbose=0)
 graph = trace(network)
-keep = random_cut(graph)
-smaller = restructure(network, keep, graph)
+mask = random_cut(graph)
+smaller = restructure(network, mask, graph)
 assert smaller.distribute_strategy is strategy
 smaller.fit(x, y, verbose=0)  # with every replica's variables of the new shapes
 kernel = smaller.get_layer("conv").kernel
 kernel.assign(kernel.numpy() + 0.01)
-assert verify(network, smaller, keep, graph=graph)["outputs"] > 1e-5
+assert verify(network, smaller, mask, graph=graph)["outputs"] > 1e-5
 """
 
 
@@ -292,8 +292,8 @@ def test_fifty_cuts_leave_one_network():
     for _ in range(50):
         graph = trace(network)
         gone.append(weakref.ref(network))
-        keep = np.arange(graph.count) > 0
-        network = restructure(network, keep, graph)
+        mask = np.arange(graph.count) > 0
+        network = restructure(network, mask, graph)
     del graph
     gc.collect()
     assert network.layers[0].units == 10
@@ -303,7 +303,7 @@ def test_fifty_cuts_leave_one_network():
 
 @keras.saving.register_keras_serializable("tests")
 class Gentle(optimizers.SGD):
-    """An optimizer with a number of its own that its configuration does not keep."""
+    """An optimizer with a number of its own that its configuration does not mask."""
 
     gentleness = 1.0
 
@@ -355,12 +355,12 @@ def test_the_proof_sees_lost_exclusions():
     network.compile(optimizer, "mse")
     optimizer.build(network.trainable_variables)
     graph = trace(network)
-    keep = random_cut(graph)
-    smaller = restructure(network, keep, graph)
-    assert verify(network, smaller, keep, graph=graph)["step"] <= 1e-5
+    mask = random_cut(graph)
+    smaller = restructure(network, mask, graph)
+    assert verify(network, smaller, mask, graph=graph)["step"] <= 1e-5
     smaller.optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)
     smaller.optimizer.build(smaller.trainable_variables)
-    assert verify(network, smaller, keep, graph=graph)["step"] > 1e-5
+    assert verify(network, smaller, mask, graph=graph)["step"] > 1e-5
 
 
 @pytest.mark.any_backend
@@ -407,11 +407,11 @@ def test_activations_of_the_backend_and_their_very_functions_are_kept():
     y = L.Dense(3, activation=silu, name="kept")(y)
     network = keras.Model(x, L.Dense(2)(y))
     randomize(network)
-    graph = trace(network, keep=["kept"])
+    graph = trace(network, ignored_layers=["kept"])
     assert graph.count == 6 + 4 + 4 + 3 + 6 + 6 + 6
     probe = random_inputs(network)
     once = restructure(network, random_cut(graph), graph, probe)
-    again = trace(once, keep=["kept"])
+    again = trace(once, ignored_layers=["kept"])
     twice = restructure(once, random_cut(again, share=0.2), again, probe)
     for smaller in (once, twice):
         for name, function in {

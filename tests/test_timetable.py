@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestrade_lib import Schedule
-from nestrade_lib.fitting.timetable import Timetable
+from nestrade_lib.training.timetable import Timetable
 
 shares = st.floats(0.01, 0.99)
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
-from nestrade_lib.fitting.source import source_of
+from nestrade_lib.book.plots import plot_run
 from nestrade_lib.importance import magnitude
+from nestrade_lib.training.data import data_adapter
 
 pytestmark = pytest.mark.any_backend
 
@@ -118,7 +119,7 @@ def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
 @settings(max_examples=30)
 @given(samples=st.integers(1, 50), batch=st.integers(1, 20), data=st.data())
 def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
-    source = source_of(
+    source = data_adapter(
         {"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch
     )
     for _ in range(2):
@@ -190,7 +191,9 @@ def test_one_epoch_is_enough():
 def test_as_small_as_possible_within_points_of_accuracy(points):
     schedule = Schedule(start=0.4, stop=0.9, cuts=6, shrink=4)
     trainer = Nestrade(
-        mlp(keras.optimizers.Adam(0.01)), Budget(within=points), schedule=schedule
+        mlp(keras.optimizers.Adam(0.01)),
+        Budget(max_accuracy_drop=points),
+        schedule=schedule,
     )
     seen = Watch()
     trainer.fit(X, Y, epochs=20, verbose=0, validation_data=(X, Y), callbacks=[seen])
@@ -206,9 +209,9 @@ def test_as_small_as_possible_within_points_of_accuracy(points):
 
 def test_a_search_needs_validation_and_an_accuracy():
     with pytest.raises(ValueError, match="needs validation_data"):
-        Nestrade(mlp(), Budget(within=1)).fit(X, Y, verbose=0)
-    with pytest.raises(ValueError, match="within to be points"):
-        Budget(within=0)
+        Nestrade(mlp(), Budget(max_accuracy_drop=1)).fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="max_accuracy_drop to be points"):
+        Budget(max_accuracy_drop=0)
 
 
 def test_latency_is_measured_and_the_unreachable_is_said():
@@ -221,7 +224,7 @@ def test_latency_is_measured_and_the_unreachable_is_said():
 @pytest.mark.parametrize("multiple", [2, 8])
 def test_widths_stay_multiples(multiple):
     schedule = Schedule(
-        start=0.2, stop=0.6, cuts=2, shrink=4, multiple=multiple, most=1
+        start=0.2, stop=0.6, cuts=2, shrink=4, round_to=multiple, max_pruning_ratio=1
     )
     trainer = Nestrade(mlp(), 0.5, schedule=schedule)
     trainer.fit(X, Y, epochs=3, verbose=0)
@@ -232,7 +235,9 @@ def test_own_importance_kept_layers_and_schedules():
     rate = keras.optimizers.schedules.CosineDecay(1e-2, 100)
     network = mlp(keras.optimizers.SGD(rate, momentum=0.9))
     kept = network.layers[0].name
-    trainer = Nestrade(network, 0.6, importance=magnitude, keep=[kept], schedule=SOON)
+    trainer = Nestrade(
+        network, 0.6, importance=magnitude, ignored_layers=[kept], schedule=SOON
+    )
     trainer.fit(X, Y, epochs=4, verbose=0)
     assert trainer.met and trainer.network.get_layer(kept).units == 24
     assert int(trainer.network.optimizer.iterations) > 18
@@ -321,7 +326,9 @@ def test_the_least_that_can_be_reached_is_reached():
     with pytest.raises(ValueError) as refused:
         Nestrade(mlp(), 1e-3)
     least = float(str(refused.value).split("a layer: ")[1].split(". Ask")[0])
-    trainer = Nestrade(mlp(), least * 1.05, schedule=Schedule(0.2, 0.7, 3, most=1.0))
+    trainer = Nestrade(
+        mlp(), least * 1.05, schedule=Schedule(0.2, 0.7, 3, max_pruning_ratio=1.0)
+    )
     trainer.fit(X, Y, epochs=4, verbose=0)
     assert trainer.met and set(trainer.widths.values()) <= {1}
 
@@ -329,11 +336,11 @@ def test_the_least_that_can_be_reached_is_reached():
 def test_report_and_plot_tell_what_went():
     trainer = Nestrade(mlp(), 0.4, schedule=SOON)
     with pytest.raises(ValueError, match="fit first"):
-        trainer.plot()
+        plot_run(trainer)
     trainer.fit(X, Y, epochs=3, verbose=0)
     last = str(trainer.report()).splitlines()[-1]
     assert f"{trainer.dense_costs.macs:,} → {trainer.costs.macs:,}" in last
-    assert len(trainer.plot().axes) == 3
+    assert len(plot_run(trainer).axes) == 3
 
 
 BAD_FIT = [
@@ -385,11 +392,15 @@ def no_hidden_layer():
             "importance: expected a function",
         ),
         (mlp, {"budget": 0.5, "growth": 0}, "growth: expected"),
-        (mlp, {"budget": 0.5, "keep": "dense"}, r"Pass keep=\['dense'\]"),
+        (
+            mlp,
+            {"budget": 0.5, "ignored_layers": "dense"},
+            r"Pass ignored_layers=\['dense'\]",
+        ),
         (mlp, {"budget": 0.5, "engine": "single"}, "engine: expected"),
         (
             mlp,
-            {"budget": 0.2, "schedule": Schedule(multiple=16)},
+            {"budget": 0.2, "schedule": Schedule(round_to=16)},
             "least that .* can reach with 16 channels",
         ),
         (uncompiled, {"budget": 0.5}, "is not compiled"),

@@ -17,7 +17,7 @@ from nestrade_lib.dependency.walk import Walk
 __all__ = ["ChannelGraph", "UnsupportedLayer", "register_rule", "trace"]
 
 
-def trace(network, keep=()):
+def trace(network, ignored_layers=()):
     """Find the channel groups of a network.
 
     Inputs and outputs of the network are never cut. Nor are the channels that
@@ -28,7 +28,7 @@ def trace(network, keep=()):
     ----------
     network : keras.Model
         A built functional or sequential model.
-    keep : sequence of str or keras.layers.Layer
+    ignored_layers : sequence of str or keras.layers.Layer
         Layers to leave as they are, by name or object. Of layers that share a name,
         by path: ``"encoder/dense"`` is the one in the model ``"encoder"``.
 
@@ -42,7 +42,7 @@ def trace(network, keep=()):
         At a layer whose channels cannot be followed; the message names the layer,
         the reason and the way out.
     ValueError
-        If the network is not built, has no channel that may be cut, or ``keep``
+        If the network is not built, has no channel that may be cut, or ``ignored_layers``
         names a layer that it does not have or has more than once.
 
     Examples
@@ -61,7 +61,7 @@ def trace(network, keep=()):
     >>> graph.labels["digits/classes/kernel"][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
-    graph = follow(network, keep)
+    graph = follow(network, ignored_layers)
     if not graph.cuttable.any():
         reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
         raise ValueError(
@@ -70,10 +70,10 @@ def trace(network, keep=()):
     return graph
 
 
-def follow(network, keep=()):
+def follow(network, ignored_layers=()):
     """The same, of a network too that is as small as it can be."""
     require_built(network)
-    walk = Walk(network, keep)
+    walk = Walk(network, ignored_layers)
     outputs = walk.network(network)
     for axes in outputs:
         for axis in axes:
@@ -81,10 +81,10 @@ def follow(network, keep=()):
                 walk.record.labels.pin(
                     axis.labels[axis.labels >= 0], "it is an output of the network"
                 )
-    unknown = walk.keep - walk.met
+    unknown = walk.ignored_layers - walk.met
     if unknown:
         raise ValueError(
-            f"keep names {sorted(unknown)}, which {network.name!r} does not have."
+            f"ignored_layers names {sorted(unknown)}, which {network.name!r} does not have."
         )
     return ChannelGraph(walk.record, network.variables)
 

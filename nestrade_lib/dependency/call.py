@@ -253,7 +253,7 @@ class Call:
         name = self.name
         raise UnsupportedLayer(
             f"Layer {name!r} ({type(self.layer).__name__}): {reason}. Keep it as it is "
-            f"with keep=[{name!r}] (then the channels that enter and leave it are never "
+            f"with ignored_layers=[{name!r}] (then the channels that enter and leave it are never "
             "cut), or describe it with nestrade_lib.register_rule."
         )
 

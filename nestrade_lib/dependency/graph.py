@@ -205,20 +205,22 @@ class ChannelGraph:
     def _sizes(self):
         return Sizes([self.factors(path) for path in self.labels], self.count)
 
-    def kept_sizes(self, keep):
+    def kept_sizes(self, mask):
         """The number of elements each variable has left, nothing being built.
 
         Parameters
         ----------
-        keep : array of bool, shape (count,)
+        mask : array of bool, shape (count,)
 
         Returns
         -------
         dict of str to float
         """
-        return dict(zip(self.labels, self._sizes.left(self.mask(keep)).tolist()))
+        return dict(
+            zip(self.labels, self._sizes.left(self.require_mask(mask)).tolist())
+        )
 
-    def cost(self, uses, keep):
+    def cost(self, uses, mask):
         """``sum(uses[path] * size)`` over the variables, at the sizes kept.
 
         Parameters
@@ -226,16 +228,16 @@ class ChannelGraph:
         uses : dict of str to float
             By variable path; variables left out cost nothing. Uses of 1 count the
             parameters, multiplications a sample count the MACs.
-        keep : array of bool, shape (count,)
+        mask : array of bool, shape (count,)
 
         Returns
         -------
         float
         """
-        sizes = self.kept_sizes(keep)
+        sizes = self.kept_sizes(mask)
         return float(sum(times * sizes[path] for path, times in uses.items()))
 
-    def savings(self, uses, keep):
+    def savings(self, uses, mask):
         """What cutting each group alone would take off :meth:`cost`.
 
         Exact for a group that lies along one axis of each variable, first order
@@ -246,7 +248,7 @@ class ChannelGraph:
         ndarray of float64, shape (count,)
         """
         times = np.array([uses.get(path, 0) for path in self.labels], float)
-        return self._sizes.savings(self.mask(keep), times)
+        return self._sizes.savings(self.require_mask(mask), times)
 
     @cached_property
     def cuttable(self):
@@ -259,21 +261,21 @@ class ChannelGraph:
 
     # Checks -------------------------------------------------------------------
 
-    def mask(self, keep):
-        """``keep`` as a boolean array, or an error that says what it should be."""
-        keep = np.asarray(keep)
-        if keep.shape != (self.count,) or keep.dtype != bool:
+    def require_mask(self, mask):
+        """``mask`` as a boolean array, or an error that says what it should be."""
+        mask = np.asarray(mask)
+        if mask.shape != (self.count,) or mask.dtype != bool:
             raise ValueError(
                 f"keep is one boolean a channel group, shape ({self.count},); got "
-                f"{keep.dtype} of shape {keep.shape}."
+                f"{mask.dtype} of shape {mask.shape}."
             )
-        return keep
+        return mask
 
-    def emptied(self, keep):
+    def emptied(self, mask):
         """Layers that would have no channel left (a list of names)."""
-        keep = self.mask(keep)
+        mask = self.require_mask(mask)
         return [
             layer
             for layer, sets in self.widths.items()
-            if not all(keep[groups].any() for groups in sets)
+            if not all(mask[groups].any() for groups in sets)
         ]

@@ -47,16 +47,16 @@ class Sizes:
             np.concatenate(part or none) for part in (segments, groups, times)
         )
 
-    def _factors(self, keep):
-        kept = keep[self._groups] * self._times
+    def _factors(self, mask):
+        kept = mask[self._groups] * self._times
         left = np.bincount(self._segments, kept, len(self._never))
         return (self._never + left)[self._places]
 
-    def left(self, keep):
+    def left(self, mask):
         """The sizes that are left (ndarray of float, one an array)."""
-        return self._fixed * self._factors(keep).prod(axis=1)
+        return self._fixed * self._factors(mask).prod(axis=1)
 
-    def savings(self, keep, weights=1.0):
+    def savings(self, mask, weights=1.0):
         """What each group alone would take off ``sum(weights * left)``.
 
         Exact for a group that lies along one axis of each array, first order where it
@@ -66,7 +66,7 @@ class Sizes:
         -------
         ndarray of float64, shape (count,)
         """
-        factors, price = self._factors(keep), np.zeros(len(self._never))
+        factors, price = self._factors(mask), np.zeros(len(self._never))
         for column in range(factors.shape[1]):
             others = np.delete(factors, column, axis=1).prod(axis=1)
             np.add.at(price, self._places[:, column], weights * self._fixed * others)

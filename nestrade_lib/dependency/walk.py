@@ -18,11 +18,11 @@ _HIDDEN = "a subclassed model hides its graph (build it with the functional API)
 class Walk:
     """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
 
-    def __init__(self, network, keep):
+    def __init__(self, network, ignored_layers):
         self.record = Record()
         self.names = layer_names(network)
         self.paths = variable_paths(network.variables)
-        self.keep = {self._kept(item, network) for item in keep}
+        self.ignored_layers = {self._kept(item, network) for item in ignored_layers}
         self.met = set()
 
     def name(self, layer):
@@ -43,7 +43,7 @@ class Walk:
             return name
         if len(same) > 1:
             raise ValueError(
-                f"keep names {name!r}, and {network.name!r} has several layers of that "
+                f"ignored_layers names {name!r}, and {network.name!r} has several layers of that "
                 f"name: {', '.join(map(repr, same))}. Say which, or name them all."
             )
         return same[0]
@@ -72,9 +72,9 @@ class Walk:
         call = Call(self, layer, config, path, args, kwargs, node)
         self.record.classes.add(type(layer))
         self.met.add(call.name)
-        if call.path and call.name in self.keep:
+        if call.path and call.name in self.ignored_layers:
             keep_functions(call)
-            return untouched(call, "is kept (keep=)")
+            return untouched(call, "is kept (ignored_layers=)")
         if isinstance(layer, keras.Model):
             return self._network(call)
         require_plain_weights(call)

@@ -7,8 +7,8 @@ slots), ``verify`` compares it with the original whose cut channels are zero, an
 
 from nestrade_lib.dependency import trace
 from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
-from nestrade_lib.surgery.proof import tolerance, verify
 from nestrade_lib.surgery.rebuild import cut
+from nestrade_lib.surgery.verification import tolerance, verify
 
 __all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "verify"]
 
@@ -17,7 +17,7 @@ class RefusedCut(ValueError):
     """A cut whose smaller network does not equal the original."""
 
 
-def restructure(network, keep, graph=None, probe=None):
+def restructure(network, mask, graph=None, probe=None):
     """Cut channels out of a network and prove that its function is kept.
 
     The smaller network is a plain Keras model. Its outputs equal those of
@@ -30,7 +30,7 @@ def restructure(network, keep, graph=None, probe=None):
     ----------
     network : keras.Model
         A built functional or sequential model.
-    keep : array of bool, shape (graph.count,)
+    mask : array of bool, shape (graph.count,)
         Which channel groups stay.
     graph : ChannelGraph, optional
         The trace of ``network``, if it was made before.
@@ -44,7 +44,7 @@ def restructure(network, keep, graph=None, probe=None):
     Raises
     ------
     ValueError
-        If ``keep`` has another shape or type, or leaves a layer without channels.
+        If ``mask`` has another shape or type, or leaves a layer without channels.
     UnsliceableOptimizer
         If the optimizer has a slot that cannot be sliced with its variable.
     RefusedCut
@@ -65,15 +65,15 @@ def restructure(network, keep, graph=None, probe=None):
     3
     """
     graph = trace(network) if graph is None else graph
-    smaller = cut(network, keep, graph)
-    errors = verify(network, smaller, keep, probe, graph)
+    smaller = cut(network, mask, graph)
+    errors = verify(network, smaller, mask, probe, graph)
     allowed = tolerance(network)
     wrong = {name: error for name, error in errors.items() if not error <= allowed}
     if wrong:
         found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
         reason = (
             "A rule registered for one of its layers may be wrong, or a layer behaves "
-            "otherwise in each call: keep it with keep=[...]."
+            "otherwise in each call: keep it with ignored_layers=[...]."
         )
         if set(wrong) == {"step"}:
             reason = (

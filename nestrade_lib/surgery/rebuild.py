@@ -11,7 +11,7 @@ from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
 
 
-def cut(network, keep, graph=None, compiled=True):
+def cut(network, mask, graph=None, compiled=True):
     """The smaller network, not yet verified: see :func:`nestrade_lib.restructure`.
 
     Parameters and errors are those of ``restructure``, without the proof. Not
@@ -27,8 +27,8 @@ def cut(network, keep, graph=None, compiled=True):
     23
     """
     graph = trace(network) if graph is None else graph
-    slices = Slices(graph, keep, network)
-    empty = graph.emptied(keep)
+    slices = Slices(graph, mask, network)
+    empty = graph.emptied(mask)
     if empty:
         raise ValueError(
             f"This cut leaves no channel in {', '.join(map(repr, empty))}: each layer "

@@ -15,15 +15,15 @@ class Slices:
     each other (:func:`nestrade_lib.names.variable_paths`).
     """
 
-    def __init__(self, graph, keep, network):
+    def __init__(self, graph, mask, network):
         self.record = graph._record
         self.paths = variable_paths(network.variables)
         # One more, so that group -1 (never cut) is kept.
-        keep = np.append(graph.mask(keep), True)
-        self.kept_places = lambda axis: keep[graph.groups_of(axis)]
+        mask = np.append(graph.require_mask(mask), True)
+        self.kept_places = lambda axis: mask[graph.groups_of(axis)]
         self.masks = {
             path: [
-                None if labels is None else keep[graph._group_of_label[labels]]
+                None if labels is None else mask[graph._group_of_label[labels]]
                 for labels in tag.labels
             ]
             for path, tag in self.record.tags.items()

@@ -1,0 +1,65 @@
+"""Self-checks for the book's exercises: they work offline and say what is off.
+
+Each takes the reader's answer and returns nothing but praise, or raises an
+`AssertionError` that tells what was expected and what came, without the solution.
+A file holds the checks of one subject; all are called from here.
+
+>>> from nestrade_lib.book import exercises
+>>> exercises.check_soft_threshold([0.0, -0.7, 0.3])
+Right: half a unit nearer to zero, and never past it.
+"""
+
+from nestrade_lib.book.exercises.data_parallel import (
+    check_lighter_vgg,
+    check_merged_statistics,
+    check_ring_traffic,
+)
+from nestrade_lib.book.exercises.getting_started import (
+    check_convolution_macs,
+    check_l1_penalty,
+    check_small_network,
+)
+from nestrade_lib.book.exercises.input_pipelines import (
+    check_needed_rate,
+    check_shifted,
+    check_worker_rows,
+)
+from nestrade_lib.book.exercises.many_machines import (
+    check_devices_for_deadline,
+    check_hours_between_failures,
+    check_read_newest,
+)
+from nestrade_lib.book.exercises.regularization import (
+    check_elastic_step,
+    check_few_units,
+    check_soft_threshold,
+)
+from nestrade_lib.book.exercises.structure import (
+    check_channel_parameters,
+    check_layer_rule,
+    check_lenet_macs,
+)
+from nestrade_lib.book.exercises.training import check_budget_path, check_reading_scores
+
+__all__ = [
+    "check_budget_path",
+    "check_channel_parameters",
+    "check_convolution_macs",
+    "check_devices_for_deadline",
+    "check_elastic_step",
+    "check_few_units",
+    "check_hours_between_failures",
+    "check_l1_penalty",
+    "check_layer_rule",
+    "check_lenet_macs",
+    "check_lighter_vgg",
+    "check_merged_statistics",
+    "check_needed_rate",
+    "check_read_newest",
+    "check_reading_scores",
+    "check_ring_traffic",
+    "check_small_network",
+    "check_soft_threshold",
+    "check_shifted",
+    "check_worker_rows",
+]

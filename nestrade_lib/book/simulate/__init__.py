@@ -1,0 +1,52 @@
+"""Many devices, simulated: how long a step takes, how that is held to published
+figures, and what a whole run would take."""
+
+from nestrade_lib.book.simulate.calibrate import (
+    Measurement,
+    errors_percent,
+    fit_cluster,
+    published,
+)
+from nestrade_lib.book.simulate.collectives import (
+    ring_bytes,
+    ring_seconds,
+    server_seconds,
+)
+from nestrade_lib.book.simulate.plan import (
+    Plan,
+    amdahl,
+    gustafson,
+    nestrade_seconds,
+    plan,
+    sample_efficiency,
+    steps_to_loss,
+)
+from nestrade_lib.book.simulate.step import (
+    Cluster,
+    Workload,
+    efficiency,
+    step_seconds,
+    throughput,
+)
+
+__all__ = [
+    "Cluster",
+    "Measurement",
+    "Plan",
+    "Workload",
+    "amdahl",
+    "efficiency",
+    "errors_percent",
+    "fit_cluster",
+    "gustafson",
+    "nestrade_seconds",
+    "plan",
+    "published",
+    "ring_bytes",
+    "ring_seconds",
+    "sample_efficiency",
+    "server_seconds",
+    "step_seconds",
+    "steps_to_loss",
+    "throughput",
+]

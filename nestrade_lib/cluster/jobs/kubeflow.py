@@ -1,0 +1,166 @@
+"""Objects for Kubernetes, where Kubeflow Trainer tells every worker who takes part.
+
+Trainer's own runtime, ``jax-distributed``, has a worker that fails started again by
+itself, and gives up at the sixth such start of all workers together: a group of six is
+lost with its first failure. Hence a runtime beside the job, which stops and starts all.
+Written for Trainer 2.2, whose JAX runtime sets ``JAX_COORDINATOR_ADDRESS``,
+``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID``.
+"""
+
+import json
+import re
+
+from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
+
+_CLAIM = r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?"
+
+_OBJECTS = """\
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainingRuntime
+metadata:
+  name: {name}
+  labels:
+    trainer.kubeflow.org/framework: jax
+spec:
+  mlPolicy:
+    numNodes: {nodes}
+    jax: {{}}
+  template:
+    spec:
+      failurePolicy:
+        maxRestarts: {restarts}
+      replicatedJobs:
+        - name: node
+          template:
+            metadata:
+              labels:
+                trainer.kubeflow.org/trainjob-ancestor-step: trainer
+            spec:
+              backoffLimit: 0
+              template:
+                spec:
+                  restartPolicy: Never
+                  containers:
+                    - name: node
+                      image: {image}
+                      volumeMounts:
+                        - name: backups
+                          mountPath: {mount_path}
+                  volumes:
+                    - name: backups
+                      persistentVolumeClaim:
+                        claimName: {claim}
+---
+apiVersion: trainer.kubeflow.org/v1alpha1
+kind: TrainJob
+metadata:
+  name: {name}
+spec:
+  runtimeRef:
+    kind: TrainingRuntime
+    name: {name}
+  activeDeadlineSeconds: {seconds}
+  trainer:
+    numNodes: {nodes}
+    image: {image}
+    command: {command}
+    env:
+      - name: KERAS_BACKEND
+        value: jax
+      - name: {variable}
+        value: {backup_dir}
+    resourcesPerNode:
+      requests: &resources
+        cpu: {cpus}
+        memory: {memory}
+{gpus}      limits: *resources
+"""
+
+
+def kubeflow_train_job(
+    command,
+    nodes,
+    *,
+    image,
+    claim,
+    backup_dir="/backups",
+    gpus=0,
+    cpus=8,
+    memory="32Gi",
+    hours=24,
+    restarts=3,
+    name="nestrade",
+):
+    """Write a job for Kubernetes with Kubeflow Trainer 2.2 or newer, on JAX.
+
+    Two objects, for ``kubectl apply -f``: a ``TrainingRuntime`` that says how workers
+    are started, mounted and restarted, and the ``TrainJob`` that runs on it.
+
+    Parameters
+    ----------
+    command, nodes, gpus, cpus, restarts, name
+        As for :func:`slurm_script`.
+    image : str
+        A container image that holds the script, Nestrade and JAX.
+    claim : str
+        The persistent volume claim for the checkpoints; all machines write to it, so
+        its access mode is ReadWriteMany.
+    backup_dir : str
+        Where it is mounted. The script reads the path from the environment variable
+        ``NESTRADE_BACKUP_DIR``.
+    memory : str
+        Of each machine, as Kubernetes writes it.
+    hours : float
+        After which the job is ended for good.
+
+    Returns
+    -------
+    str
+        YAML.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Examples
+    --------
+    >>> text = kubeflow_train_job(["python", "train.py"], 4, image="train:1", claim="runs")
+    >>> [line for line in text.splitlines() if line.startswith("kind:")]
+    ['kind: TrainingRuntime', 'kind: TrainJob']
+    """
+    check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name)
+    if not isinstance(image, str) or not re.fullmatch(r"[\w.:/@-]+", image, re.ASCII):
+        raise ValueError(
+            f"image: expected a container image such as 'registry.example.org/train:1', "
+            f"got {image!r}."
+        )
+    if not isinstance(claim, str) or not re.fullmatch(_CLAIM, claim):
+        raise ValueError(f"claim: expected the name of a claim, got {claim!r}.")
+    if not isinstance(memory, str) or not re.fullmatch(r"[1-9]\d*([KMGT]i?)?", memory):
+        raise ValueError(f"memory: expected a quantity such as '32Gi', got {memory!r}.")
+    return _OBJECTS.format(
+        name=_yaml(name),
+        nodes=nodes,
+        restarts=restarts,
+        image=_yaml(image),
+        mount_path=_yaml(backup_dir),
+        claim=_yaml(claim),
+        seconds=round(hours * 3600),
+        command=_yaml([_literal(part) for part in command]),
+        variable=BACKUP_DIR,
+        backup_dir=_yaml(_literal(backup_dir)),
+        cpus=cpus,
+        memory=_yaml(memory),
+        gpus=f"        nvidia.com/gpu: {gpus}\n" if gpus else "",
+    )
+
+
+def _yaml(value):
+    """A string, or a list of them: YAML reads JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _literal(text):
+    """Kubernetes puts the value of NAME where ``$(NAME)`` stands; a second $ keeps it."""
+    return text.replace("$", "$$")

@@ -1,0 +1,116 @@
+"""A batch script for Slurm, which tells every worker who takes part (``SLURM_*``)."""
+
+import shlex
+
+from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
+
+BACKENDS = "tensorflow", "jax"
+
+_SCRIPT = """\
+#!/bin/bash
+#SBATCH --job-name={name}
+#SBATCH --nodes={nodes}
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task={cpus}
+{gpus}#SBATCH --time={time}
+#SBATCH --signal=B:USR1@60
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=%x-%j.log
+
+export KERAS_BACKEND={backend}
+export {variable}={backup_dir}
+export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+
+# A minute before the time is over: back into the queue, to go on from there.
+queue_again() {{
+    (( ${{SLURM_RESTART_COUNT:-0}} < {restarts} )) && scontrol requeue "$SLURM_JOB_ID"
+    exit 1
+}}
+trap queue_again USR1
+
+# Workers cannot go on without the one that has ended: stop all, start all again.
+for (( attempt = 0; attempt <= {restarts}; attempt++ )); do
+    srun --kill-on-bad-exit=1 --label {command} &
+    wait $! && exit 0
+done
+exit 1
+"""
+
+
+def slurm_script(
+    command,
+    nodes,
+    *,
+    backup_dir,
+    gpus=0,
+    cpus=8,
+    hours=24,
+    restarts=3,
+    name="nestrade",
+    backend="tensorflow",
+):
+    """Write a batch script for Slurm.
+
+    What else a site asks for, such as a partition or an account, ``sbatch`` takes on
+    its command line.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Program and arguments, as :func:`nestrade_lib.cluster.launch.launch` takes them.
+    nodes : int
+        Machines, with a worker on each.
+    backup_dir : str
+        A folder that all machines see, absolute; the script reads it from the
+        environment variable ``NESTRADE_BACKUP_DIR``.
+    gpus, cpus : int
+        Of each machine. Without GPUs the processors compute.
+    hours : float
+        Time limit. A minute before, the job goes back into the queue.
+    restarts : int
+        How often all workers are started again after one of them has failed, and how
+        often the job goes back into the queue.
+    name : str
+        Lower-case letters, digits and hyphens, at most 40.
+    backend : str
+        "tensorflow" or "jax".
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; the message names it.
+
+    Examples
+    --------
+    >>> script = slurm_script(["python", "train.py"], 4, backup_dir="/shared/1", gpus=8)
+    >>> for line in script.splitlines()[2:7]:
+    ...     print(line)
+    #SBATCH --nodes=4
+    #SBATCH --ntasks-per-node=1
+    #SBATCH --cpus-per-task=8
+    #SBATCH --gpus-per-node=8
+    #SBATCH --time=24:00:00
+    """
+    check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name)
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"backend: expected one of {', '.join(map(repr, BACKENDS))}, got {backend!r}."
+        )
+    minutes, seconds = divmod(round(hours * 3600), 60)
+    return _SCRIPT.format(
+        name=name,
+        nodes=nodes,
+        cpus=cpus,
+        gpus=f"#SBATCH --gpus-per-node={gpus}\n" if gpus else "",
+        time=f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}",
+        backend=backend,
+        variable=BACKUP_DIR,
+        backup_dir=shlex.quote(backup_dir),
+        restarts=restarts,
+        command=shlex.join(command),
+    )

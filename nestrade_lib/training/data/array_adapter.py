@@ -1,0 +1,128 @@
+"""Batches of arrays, looked up in the order of each epoch."""
+
+import math
+
+import keras
+import numpy as np
+
+from nestrade_lib.arrays import map_arrays
+from nestrade_lib.distillation import DistillationTargets
+from nestrade_lib.training.data.adapter import Source, as_numpy
+from nestrade_lib.training.inputs import check_arrays
+
+
+class ArrayAdapter(Source):
+    """Arrays, nested or not, of any backend.
+
+    Where an engine has several replicas, an epoch has whole batches only: the samples
+    left over come in other epochs, in whose order they stand elsewhere.
+
+    Parameters
+    ----------
+    x, y, sample_weight, batch_size, steps_per_epoch, **common
+        As of :func:`nestrade_lib.training.data.data_adapter`.
+
+    Attributes
+    ----------
+    samples, rows : int
+        In all, and of an epoch.
+
+    Examples
+    --------
+    >>> source = ArrayAdapter(np.arange(3.0), np.arange(3), None, 2, shuffle=False)
+    >>> source.start_epoch(0)
+    >>> source.peek()[1].tolist()
+    [0, 1]
+    """
+
+    is_arrays = True
+
+    def __init__(self, x, y, sample_weight, batch_size, steps_per_epoch=None, **common):
+        super().__init__(**common)
+        self.x, self.y, self.sample_weight = x, y, sample_weight
+        batch_size = batch_size or 32
+        self.samples = check_arrays(x, y, sample_weight)
+        self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
+        self.batch_size = batch_size
+        self._teacher = self._answers = None
+
+    @property
+    def batch_size(self):
+        """Of the global batch. With another one, an epoch has other steps."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, size):
+        self.engine.check_batch(size)
+        many = self.engine.replicas > 1
+        self.steps = (math.floor if many else math.ceil)(self.rows / size)
+        if self.steps == 0 or many and self.samples < size:
+            raise ValueError(
+                f"{self.samples} samples are fewer than a global batch of {size}, "
+                f"which {self.engine.replicas} replicas share. Take a smaller "
+                "batch_size, or more samples."
+            )
+        self._batch_size = size
+
+    def sample(self, most=16):
+        return map_arrays(lambda a: as_numpy(a[:most]), (self.x, self.y))
+
+    def learn_from(self, teacher):
+        if self.engine.replicas == 1 and teacher is not self._teacher:
+            self._teacher = teacher
+            self._answers = teacher and teacher.answers_to(self.x, self.batch_size)
+
+    def start_epoch(self, epoch):
+        first, offset = divmod(epoch * self.rows, self.samples)
+        last = first + -(-(offset + self.rows) // self.samples)
+        orders = [self.order_of(n, self.samples) for n in range(first, last)]
+        self._order = np.concatenate(orders)[offset : offset + self.rows]
+        self._position = 0
+
+    def peek(self):
+        stop = self._position + self.batch_size
+        return self._at(self._order[self._position : stop])
+
+    def take(self, steps):
+        stop = self._position + steps * self.batch_size
+        rows = self._order[self._position : stop]
+        self._position = stop
+        if self.engine.replicas == 1:
+            return self.one_by_one(self._batches(rows, self.batch_size), steps)
+        if self.engine.workers > 1:
+            batches = rows.reshape(-1, self.batch_size)
+            rows = np.concatenate([self.engine.shard(batch) for batch in batches])
+        x, y, weight = self._at(rows)
+        return {
+            "x": x,
+            "y": y,
+            "sample_weight": weight,
+            "batch_size": self.batch_size,
+            "shuffle": False,
+        }
+
+    def _batches(self, rows, size):
+        """Each is made when its turn comes: a piece may be large."""
+        for start in range(0, len(rows), size):
+            x, y, weight = self._at(rows[start : start + size])
+            if keras.backend.backend() == "tensorflow":  # lists are arrays to tf.data
+                x, y, weight = keras.tree.lists_to_tuples((x, y, weight))
+            if weight is not None:
+                yield x, y, weight
+            else:
+                yield (x,) if y is None else (x, y)
+
+    def _at(self, rows):
+        """Inputs, labels and weights of these rows."""
+        given = self.x, self.y, self.sample_weight, self._answers
+        x, y, weight, answers = map_arrays(lambda a: _rows(a, rows), given)
+        weight = self.weights(y, weight)
+        return x, y if answers is None else DistillationTargets(y, answers), weight
+
+
+def _rows(array, rows):
+    if isinstance(array, np.ndarray):
+        return array[rows]
+    return (
+        keras.ops.take(array, rows, axis=0) if hasattr(array, "dtype") else array[rows]
+    )

@@ -1,0 +1,144 @@
+"""Spend what the cuts have freed on larger batches, where that pays.
+
+A smaller network leaves memory for more samples at once, and fewer, larger steps spend
+less time between them. It pays under three conditions, all of them looked at: the
+batch's activations fit where the dense network's did; the noise scale of the gradient
+is above the new batch, so that its steps are better ones (``noise.py``); and a
+sample takes less time in it, measured.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from nestrade_lib.surgery import cut
+from nestrade_lib.training.noise import noise_scale
+
+FASTER = 0.9  # the share of a sample's time that has to be reached, for each doubling
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """What was measured, and what came of it.
+
+    Attributes
+    ----------
+    factor : int
+        How much larger batches became; 1 where it would not pay.
+    noise_scale : float
+        Of the gradient, in samples.
+    freed : float
+        How many times the batch fits into the activations of the dense network.
+    seconds_per_sample : dict of int to float
+        Of a training step, by batch size.
+    """
+
+    factor: int
+    noise_scale: float
+    freed: float
+    seconds_per_sample: dict
+
+
+def measure_rescale(engine, network, graph, x, y, batch_size, freed, most=8):
+    """Find the growth of the batch that pays: a power of 2, or 1.
+
+    Parameters
+    ----------
+    engine : nestrade_lib.engines.Engine
+    network : keras.Model
+        Compiled. A copy of it is trained for a few steps; it is not changed itself.
+    graph : nestrade_lib.ChannelGraph
+        Of `network`.
+    x, y : ndarray
+        Training samples.
+    batch_size : int
+        The global batch so far.
+    freed : float
+        The dense network's bytes of activations over this one's.
+    most : int
+        The largest factor that is tried.
+
+    Returns
+    -------
+    Rescale
+
+    Examples
+    --------
+    >>> from nestrade_lib import create_model, create_loss, load_mnist, trace
+    >>> from nestrade_lib.engines import start
+    >>> (x, y), _ = load_mnist()
+    >>> network = create_model((28, 28, 1), 10)
+    >>> network.compile("adam", create_loss())
+    >>> rescale = measure_rescale(
+    ...     start("single"), network, trace(network), x[:256], y[:256], 32, freed=1.0
+    ... )
+    >>> rescale.factor  # nothing was freed
+    1
+    """
+    noise = noise_scale(
+        network, x, y, small=max(1, batch_size // 4), large=max(1, batch_size // 4) * 4
+    )
+    allowed = min(most, freed, noise / batch_size, len(x) // batch_size)
+    factors = [2**n for n in range(int(math.log2(max(allowed, 1))) + 1)]
+    times, best = {}, 1
+    if len(factors) > 1:
+        with engine.cut_scope():
+            copy = cut(network, np.ones(graph.count, bool), graph)
+        engine.prepare(copy)
+        for factor in factors:
+            size = factor * batch_size
+            times[size] = _seconds_per_sample(engine, copy, x, y, size)
+            # Clocks differ, batches and the number of tries must not: the chief's counts.
+            nanoseconds = engine.broadcast([round(1e9 * times[size])])[0]
+            times[size] = float(nanoseconds) / 1e9
+            if factor > 1 and times[size] > FASTER * times[size // 2]:
+                break
+            best = factor
+    return Rescale(best, noise, freed, times)
+
+
+def growth_that_pays(trainer, source):
+    """Measure for a trainer what its cuts have freed, and tell it.
+
+    Parameters
+    ----------
+    trainer : nestrade_lib.Nestrade
+        Its ``rescale`` is set.
+    source : nestrade_lib.training.data.Source
+
+    Returns
+    -------
+    int
+        How many times as large batches are to be; 1 for data other than two arrays.
+    """
+    if not (isinstance(source.x, np.ndarray) and isinstance(source.y, np.ndarray)):
+        return 1
+    dense, now = trainer.dense_totals, trainer.structure.totals()
+    trainer.rescale = measure_rescale(
+        trainer.engine,
+        trainer.network,
+        trainer.structure.graph,
+        source.x,
+        source.y,
+        source.batch_size,
+        dense["activation_bytes"] / now["activation_bytes"],
+    )
+    return trainer.rescale.factor
+
+
+def _seconds_per_sample(engine, network, x, y, batch_size, steps=5):
+    rows = np.resize(np.arange(len(x) // batch_size * batch_size), steps * batch_size)
+
+    def train(count):
+        batches = rows[: count * batch_size].reshape(count, batch_size)
+        mine = np.concatenate([engine.shard(batch) for batch in batches])
+        data = {"x": x[mine], "y": y[mine], "batch_size": batch_size, "shuffle": False}
+        start = time.perf_counter()
+        engine.fit(network, keras.callbacks.Callback(), 0, **data)
+        return time.perf_counter() - start
+
+    train(1)  # traces the step
+    return min(train(steps) for _ in range(2)) / (steps * batch_size)
