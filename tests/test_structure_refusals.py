@@ -141,21 +141,21 @@ def test_network_that_cannot_be_traced(make, error, words):
     ],
     ids=["lstm", "cells", "both", "stateless"],
 )
-@pytest.mark.parametrize("keep", [[], ["odd"], ["inside"]])
-def test_layer_that_keeps_its_states_between_batches(make, mask):
+@pytest.mark.parametrize("ignored", [[], ["odd"], ["inside"]])
+def test_layer_that_keeps_its_states_between_batches(make, ignored):
     x = keras.Input((5, 3), batch_size=8)
     inside = keras.Model(x, make()(x), name="inside")
     network = keras.Model(x, L.Dense(2)(L.Dense(6, "relu")(inside(x))))
     network.compile("sgd", "mse")
     if not inside.get_layer("odd").stateful:
-        graph = trace(network, ignored_layers=mask)
+        graph = trace(network, ignored_layers=ignored)
         assert restructure(network, random_cut(graph), graph).inputs[0].shape[0] == 8
         return
     for refused in (trace, Nestrade):
         with pytest.raises(
             UnsupportedLayer, match="'odd'.*stateful=True.*return_state"
         ):
-            refused(network, ignored_layers=mask)
+            refused(network, ignored_layers=ignored)
 
 
 def frozen(network):
@@ -169,7 +169,7 @@ def test_unbuilt_subclassed_model_is_refused():
 
 
 def test_keep_names_an_unknown_layer():
-    with pytest.raises(ValueError, match="keep names.*'missing'"):
+    with pytest.raises(ValueError, match="ignored_layers names.*'missing'"):
         trace(around(L.ReLU()), ignored_layers=["missing"])
 
 
