@@ -24,7 +24,7 @@ import numpy as np
 from benchmarks.record import RESULTS, Record
 from nestrade_lib.cluster.launch import launch
 
-WORKER = Path(__file__).parent.parent / "tests" / "scaling_worker.py"
+WORKER = Path(__file__).parent.parent / "tests" / "support" / "worker.py"
 EPOCHS, STEPS = 6, 5
 
 

@@ -6,11 +6,10 @@
 A row for each of twelve networks of ``keras.applications``, weights random: seconds of
 the trace and of a random cut to half of the MACs, and the largest relative difference
 between the smaller network and the original with those channels at zero. The networks
-and the cut are those of ``tests/test_structure_applications.py``.
+and the cut are those of ``tests/support/applications.py``.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 
@@ -20,10 +19,7 @@ import numpy as np
 from benchmarks.record import RESULTS, Record
 from nestrade_lib import trace, verify
 from nestrade_lib.surgery import cut
-
-sys.path.insert(0, str(RESULTS.parents[1] / "tests"))
-
-from test_structure_applications import ALL, build, half_of_the_macs
+from tests.support.applications import ALL, build, half_of_the_macs
 
 
 def timed(function, *arguments):

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_backend
 if keras.backend.backend() == "torch":
     pytest.skip("Keras 3.15 trains on one device with PyTorch", allow_module_level=True)
 
-WORKER = str(Path(__file__).with_name("scaling_worker.py"))
+WORKER = str(Path(__file__).with_name("support") / "worker.py")
 
 
 def run(out, workers, *arguments, restarts=0):

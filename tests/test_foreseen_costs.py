@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as kl
-from structure_cases import CASES
-from test_structure_cases import random_cut, randomize
 
 from nestrade_lib import Budget, Nestrade, count_costs, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.surgery import cut
+from tests.support.cuts import random_cut, randomize
+from tests.support.structure_cases import CASES
 
 pytestmark = pytest.mark.any_backend
 

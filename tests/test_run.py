@@ -5,13 +5,12 @@ import gc
 import keras
 import numpy as np
 import pytest
-import test_trainer as given
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
 from nestrade_lib.surgery import RefusedCut, UnsliceableOptimizer
+from tests.support.small import SOON, X, Y, mlp
 
 pytestmark = pytest.mark.any_backend
-X, Y, SOON, mlp = given.X, given.Y, given.SOON, given.mlp
 
 
 class Stop(keras.callbacks.Callback):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers as L
-from test_structure_cases import outputs, random_cut, randomize
 
 from nestrade_lib import Distillation, create_loss, restructure, trace
 from nestrade_lib.distillation import Teacher
 from nestrade_lib.surgery import cut
+from tests.support.cuts import outputs, random_cut, randomize
 
 WORDS = np.array([["red", "green"], ["blue", "red"], ["red", "a b"], ["?", ""]])
 LINES = np.array([["red green"], ["blue blue"], ["red"], ["what"]])

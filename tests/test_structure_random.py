@@ -11,17 +11,17 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from keras import layers as L
 from keras import ops
-from test_structure_cases import (
+
+from nestrade_lib import UnsupportedLayer, trace
+from nestrade_lib.surgery import cut, verify
+from nestrade_lib.surgery.verification import random_inputs
+from tests.support.cuts import (
     assert_same,
     outputs,
     random_cut,
     randomize,
     zero_channels,
 )
-
-from nestrade_lib import UnsupportedLayer, trace
-from nestrade_lib.surgery import cut, verify
-from nestrade_lib.surgery.verification import random_inputs
 
 EXAMPLES = int(os.environ.get("STRUCTURE_EXAMPLES", "20"))
 ACTIVATIONS = ["relu"] * 3 + [
@@ -114,7 +114,7 @@ class Builder:
         s = L.Dense(self.width(), activation="relu")(s)
         return x * L.Dense(x.shape[-1], activation="sigmoid")(s)
 
-    def shard(self):
+    def part(self):
         x = self.pick()
         at = x.shape[-1] // 2
         if not at:

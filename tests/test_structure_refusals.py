@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers as L
-from test_structure_cases import assert_same, outputs, random_cut, randomize, trained
 
 from nestrade_lib import (
     Nestrade,
@@ -16,6 +15,7 @@ from nestrade_lib import (
 )
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
 from nestrade_lib.surgery.verification import random_inputs
+from tests.support.cuts import assert_same, outputs, random_cut, randomize, trained
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from keras import layers as L
 from keras import optimizers
-from test_structure_cases import outputs, random_cut, randomize, trained, zero_channels
 
 from nestrade_lib import restructure, trace, verify
 from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.rebuild import blank_variables
 from nestrade_lib.surgery.verification import random_inputs, tolerance
+from tests.support.cuts import outputs, random_cut, randomize, trained, zero_channels
 
 DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
 
@@ -251,7 +251,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from test_structure_training import *
+from tests.test_structure_training import *
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     network = small_network()
@@ -272,11 +272,10 @@ assert verify(network, smaller, mask, graph=graph)["outputs"] > 1e-5
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow")
 def test_two_replicas():
     """In a process of its own, since devices are divided before anything runs."""
-    here = pathlib.Path(__file__).parent
-    paths = os.pathsep.join([str(here), str(here.parent)])
+    root = pathlib.Path(__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-c", REPLICAS],
-        env={**os.environ, "PYTHONPATH": paths},
+        env={**os.environ, "PYTHONPATH": str(root)},
         capture_output=True,
         text=True,
     )

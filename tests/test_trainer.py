@@ -11,32 +11,9 @@ from nestrade_lib import Budget, Nestrade, Schedule, create_loss
 from nestrade_lib.book.plots import plot_run
 from nestrade_lib.importance import magnitude
 from nestrade_lib.training.data import data_adapter
+from tests.support.small import SOON, X, Y, mlp, residual
 
 pytestmark = pytest.mark.any_backend
-
-RNG = np.random.default_rng(0)
-Y = RNG.integers(0, 3, 192)
-X = (np.eye(3)[Y][:, [0, 1, 2, 0, 1, 2, 0, 1]] + 0.3 * RNG.random((192, 8))).astype(
-    "float32"
-)
-
-
-def mlp(optimizer="adam", **compiled):
-    keras.utils.set_random_seed(1)
-    dense = [kl.Dense(24, activation="relu"), kl.Dense(16, activation="relu")]
-    network = keras.Sequential([keras.Input((8,)), *dense, kl.Dense(3)])
-    network.compile(optimizer, create_loss(), metrics=["accuracy"], **compiled)
-    return network
-
-
-def residual():
-    keras.utils.set_random_seed(1)
-    x = keras.Input((8,))
-    h = kl.BatchNormalization()(kl.Dense(16, use_bias=False)(kl.Reshape((8,))(x)))
-    h = kl.Add()([h, kl.Dense(16)(kl.ReLU()(kl.Dense(20)(h)))])
-    network = keras.Model(x, kl.Dense(3)(kl.ReLU()(h)))
-    network.compile("adam", create_loss(), metrics=["accuracy"])
-    return network
 
 
 class Watch(keras.callbacks.Callback):
@@ -54,9 +31,6 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.epochs.append(epoch)
         self.logs = logs
-
-
-SOON = Schedule(start=0.2, stop=0.7, cuts=3, shrink=4)
 
 
 @pytest.mark.parametrize("network", [mlp, residual])

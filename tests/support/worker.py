@@ -1,6 +1,6 @@
 """One worker of a small run with two cuts: a script that tests launch and kill.
 
-    python -m nestrade_lib.cluster.launch --workers 2 tests/scaling_worker.py OUT
+    python -m nestrade_lib.cluster.launch --workers 2 tests/support/worker.py OUT
 
 Writes the final weights of the chief to OUT/weights.npz, checkpoints to OUT/backup.
 """
