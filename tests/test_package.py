@@ -1,0 +1,48 @@
+"""The package as it is installed: its version, its dependencies, its parts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nestrade_lib
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def output_of(program):
+    """What ``program`` prints in a Python that finds no matplotlib and no ipywidgets."""
+    block = "import sys; sys.modules.update(matplotlib=None, ipywidgets=None)\n"
+    run = [sys.executable, "-c", block + program]
+    return subprocess.run(
+        run, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_citation_has_the_version_of_the_package():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    version = re.search(r"^version: (\S+)$", citation, re.MULTILINE)
+    assert version[1] == nestrade_lib.__version__
+
+
+def test_the_library_needs_neither_matplotlib_nor_the_book():
+    program = """
+import importlib, pkgutil, nestrade_lib
+# It looks into packages by importing them, and passes over one that cannot be imported.
+for module in pkgutil.walk_packages(nestrade_lib.__path__, "nestrade_lib."):
+    if module.name.endswith(("book", "__main__")) or ".book." in module.name:
+        continue
+    importlib.import_module(module.name)
+print([name for name in sys.modules if "nestrade_lib.book" in name])
+"""
+    assert output_of(program) == "[]\n"
+
+
+def test_the_book_says_how_to_install_what_it_draws_with():
+    program = """
+try:
+    import nestrade_lib.book.plots
+except ModuleNotFoundError as error:
+    print(error.name, "nestrade-lib[book]" in str(error))
+"""
+    assert output_of(program) == "matplotlib True\n"
