@@ -1,35 +1,35 @@
 """Public names of a package that are imported when they are first used."""
 
+import ast
 import importlib
+from pathlib import Path
 
 
-def lazy_names(package, home):
-    """Give a package's ``__all__``, ``__getattr__`` and ``__dir__`` (PEP 562).
+def attach_stub(package, filename):
+    """Make the ``__getattr__``, ``__dir__`` and ``__all__`` of a package from its stub.
 
-    Parameters
-    ----------
-    package : str
-        Its ``__name__``.
-    home : dict of str to str
-        For each public name, the module of the package that defines it.
+    The stub, ``__init__.pyi`` beside ``filename``, holds ``from .module import name as
+    name`` lines alone, so that editors see what Python imports when it is first used.
 
-    Returns
-    -------
-    (list of str, callable, callable)
-
-    Examples
-    --------
-    >>> names, find, _ = lazy_names("nestrade_lib", {"count_costs": "costs"})
-    >>> names, find("count_costs").__name__
-    (['count_costs'], 'count_costs')
+    >>> import nestrade_lib
+    >>> find, _, names = attach_stub("nestrade_lib", nestrade_lib.__file__)
+    >>> "count_costs" in names, find("count_costs").__name__
+    (True, 'count_costs')
     """
-    names = sorted(home)
+    stub = ast.parse(Path(filename).with_suffix(".pyi").read_text(encoding="utf-8"))
+    module_of = {
+        alias.name: f"{package}.{line.module}"
+        for line in stub.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+    names = sorted(module_of)
 
     def find(name):
-        if name not in home:
+        if name not in module_of:
             raise AttributeError(
                 f"{package} has no {name!r}. It has: {', '.join(names)}."
             )
-        return getattr(importlib.import_module(f"{package}.{home[name]}"), name)
+        return getattr(importlib.import_module(module_of[name]), name)
 
-    return names, find, lambda: names
+    return find, lambda: names, names

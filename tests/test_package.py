@@ -5,7 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import nestrade_lib
+from nestrade_lib import cluster, engines, training
+from nestrade_lib.book import plots
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,3 +50,10 @@ except ModuleNotFoundError as error:
     print(error.name, "nestrade-lib[book]" in str(error))
 """
     assert output_of(program) == "matplotlib True\n"
+
+
+@pytest.mark.parametrize("package", [nestrade_lib, training, engines, cluster, plots])
+def test_every_name_that_a_stub_states_is_there(package):
+    assert package.__all__
+    for name in package.__all__:
+        assert getattr(package, name).__name__ == name

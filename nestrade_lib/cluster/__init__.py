@@ -5,13 +5,6 @@
 1
 """
 
-from nestrade_lib.lazy import lazy_names
+from nestrade_lib.lazy import attach_stub
 
-_HOME = {
-    "Cluster": "members",
-    "rendezvous": "handshake",
-    "Absent": "handshake",
-    "Disagreement": "handshake",
-}
-
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -7,12 +7,6 @@ Names are imported when they are first used: no backend is loaded before.
 <single: 1 replica>
 """
 
-from nestrade_lib.lazy import lazy_names
+from nestrade_lib.lazy import attach_stub
 
-_HOME = {
-    "start": "devices",
-    "logical_devices": "devices",
-    "Engine": "engine",
-}
-
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

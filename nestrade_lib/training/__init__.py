@@ -9,12 +9,6 @@ after the cuts. `backup` writes and resumes a run, and `identity` identifies it.
 >>> from nestrade_lib.training import noise_scale
 """
 
-from nestrade_lib.lazy import lazy_names
+from nestrade_lib.lazy import attach_stub
 
-_HOME = {
-    "Checkpoints": "checkpoints",
-    "NoiseScale": "noise",
-    "noise_scale": "noise",
-}
-
-__all__, __getattr__, __dir__ = lazy_names(__name__, _HOME)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
