@@ -12,10 +12,10 @@ from .dependency import register_rule as register_rule
 from .dependency import trace as trace
 from .distillation import Distillation as Distillation
 from .models import create_loss as create_loss
-from .models import create_model as create_model
 from .models import create_nestrade_model as create_nestrade_model
 from .models import create_optimizer as create_optimizer
-from .models import create_resnet as create_resnet
+from .networks import create_model as create_model
+from .networks import create_resnet as create_resnet
 from .regularizers import ChannelOptimizer as ChannelOptimizer
 from .regularizers import GroupLasso as GroupLasso
 from .schedule import Budget as Budget

@@ -1,162 +1,24 @@
-"""The article's four functions, and the classic networks that the book measures.
+"""The article's loss, optimizer and model, made as it meant them.
 
 >>> model = create_nestrade_model((28, 28, 1), 10)
 >>> model.network.output_shape
 (None, 10)
-
-Every network ends in logits, one a class, without a softmax: the loss takes them as
-they are, which is exact where a softmax would round to 0.
 """
 
-import itertools
 import math
-import numbers
+from collections.abc import Sequence
 
 import keras
+from keras.optimizers.schedules import LearningRateSchedule
 
 from nestrade_lib.checks import is_number
+from nestrade_lib.networks import create_model
+from nestrade_lib.schedule import Budget
+from nestrade_lib.trainer import Nestrade
 
 
-def create_model(
-    input_shape, num_classes, *, kernel_regularizer=None, dropout=0.0, name=None
-):
-    """Build a classifier for images or vectors, not yet compiled.
-
-    Images pass through stages of convolution and pooling until no side is longer
-    than 7; then come a hidden layer of 500 units and the logits. On 28×28×1 this is
-    LeNet-5 in the version of the pruning literature (20-50-800-500). Vectors go
-    through two hidden layers of 300 and 100 units (LeNet-300-100).
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        ``(height, width, channels)`` or ``(features,)``, without the batch axis.
-    num_classes : int
-        At least 2.
-    kernel_regularizer : keras.regularizers.Regularizer or str, optional
-        Given to every hidden `Dense` layer while it is built. Set later, on a layer
-        that has its weights, it would do nothing.
-    dropout : float
-        Share of the hidden units dropped at each training step, in [0, 1).
-    name : str, optional
-        The model's name.
-
-    Returns
-    -------
-    keras.Model
-        From ``(batch, *input_shape)`` to logits ``(batch, num_classes)``.
-
-    Raises
-    ------
-    ValueError
-        If a shape, number of classes or share is out of range.
-
-    References
-    ----------
-    LeCun, Bottou, Bengio, Haffner (1998), "Gradient-based learning applied to
-    document recognition".
-
-    Examples
-    --------
-    >>> create_model((28, 28, 1), 10).count_params()
-    431080
-    >>> create_model((784,), 10).count_params()
-    266610
-    """
-    input_shape = _checked_shape(input_shape)
-    _check_classes(num_classes)
-    if not is_number(dropout) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}.")
-
-    def hidden(x, units, name):
-        x = keras.layers.Dense(
-            units, activation="relu", kernel_regularizer=kernel_regularizer, name=name
-        )(x)
-        return keras.layers.Dropout(dropout)(x) if dropout else x
-
-    inputs = keras.Input(input_shape)
-    if len(input_shape) == 3:
-        x = _convolutions(inputs)
-        x = keras.layers.Flatten(name="flatten")(x)
-        x = hidden(x, 500, "dense1")
-    else:
-        x = hidden(inputs, 300, "dense1")
-        x = hidden(x, 100, "dense2")
-    logits = keras.layers.Dense(num_classes, name="logits")(x)
-    return keras.Model(inputs, logits, name=name)
-
-
-def create_resnet(
-    input_shape, num_classes, *, widths=(32, 64, 128), blocks=1, name=None
-):
-    """Build a residual classifier for images, with batch norms, not yet compiled.
-
-    A stage a width; each but the first halves the image's sides. Global pooling
-    instead of a hidden layer, so that nearly all MACs are in convolutions whose
-    channels the additions tie together.
-
-    Parameters
-    ----------
-    input_shape : tuple of int
-        ``(height, width, channels)``, without the batch axis.
-    num_classes : int
-        At least 2.
-    widths : sequence of int
-        Channels of each stage.
-    blocks : int
-        Residual blocks a stage, of two convolutions each.
-    name : str, optional
-        The model's name.
-
-    Returns
-    -------
-    keras.Model
-        From ``(batch, *input_shape)`` to logits ``(batch, num_classes)``.
-
-    Raises
-    ------
-    ValueError
-        If a shape or number is out of range.
-
-    References
-    ----------
-    He, Zhang, Ren, Sun (2016), "Deep residual learning for image recognition".
-
-    Examples
-    --------
-    >>> create_resnet((28, 28, 1), 10).count_params()
-    309418
-    """
-    input_shape = _checked_shape(input_shape)
-    if len(input_shape) != 3:
-        raise ValueError(
-            "input_shape: a residual network needs (height, width, channels), got "
-            f"{input_shape!r}."
-        )
-    _check_classes(num_classes)
-    for what, numbers_given in (("widths", tuple(widths)), ("blocks", (blocks,))):
-        if not numbers_given or not all(
-            isinstance(n, numbers.Integral) and not isinstance(n, bool) and n > 0
-            for n in numbers_given
-        ):
-            raise ValueError(
-                f"{what}: expected whole numbers above 0, got {numbers_given!r}."
-            )
-    inputs = keras.Input(input_shape)
-    x = _normed_convolution(inputs, widths[0], "stem")
-    x = keras.layers.ReLU(name="stem_relu")(x)
-    for stage, width in enumerate(widths, start=1):
-        for block in range(1, blocks + 1):
-            stride = 2 if stage > 1 and block == 1 else 1
-            x = _residual_block(x, width, stride, f"stage{stage}_block{block}")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
-    return keras.Model(
-        inputs, keras.layers.Dense(num_classes, name="logits")(x), name=name
-    )
-
-
-def create_loss():
-    """Give the loss for integer labels and logits: cross-entropy.
+def create_loss() -> keras.losses.Loss:
+    """Create the loss for integer labels and logits: cross-entropy.
 
     Returns
     -------
@@ -174,8 +36,10 @@ def create_loss():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
-def create_optimizer(learning_rate=1e-3):
-    """Give the Adam optimizer.
+def create_optimizer(
+    learning_rate: float | LearningRateSchedule = 1e-3,
+) -> keras.optimizers.Optimizer:
+    """Create the Adam optimizer.
 
     Parameters
     ----------
@@ -201,9 +65,7 @@ def create_optimizer(learning_rate=1e-3):
     >>> round(float(create_optimizer(0.01).learning_rate), 4)
     0.01
     """
-    is_schedule = isinstance(
-        learning_rate, keras.optimizers.schedules.LearningRateSchedule
-    )
+    is_schedule = isinstance(learning_rate, LearningRateSchedule)
     if not is_schedule and not (
         is_number(learning_rate) and math.isfinite(learning_rate) and learning_rate > 0
     ):
@@ -215,8 +77,13 @@ def create_optimizer(learning_rate=1e-3):
 
 
 def create_nestrade_model(
-    input_shape, num_classes, *, budget=1.0, learning_rate=1e-3, l1=1e-5
-):
+    input_shape: Sequence[int],
+    num_classes: int,
+    *,
+    budget: float | Budget = 1.0,
+    learning_rate: float | LearningRateSchedule = 1e-3,
+    l1: float = 1e-5,
+) -> Nestrade:
     """Build and compile the article's model, ready to become smaller while it learns.
 
     Parameters
@@ -250,8 +117,6 @@ def create_nestrade_model(
     >>> model.network.get_layer("dense1").kernel_regularizer.__class__.__name__
     'L1'
     """
-    from nestrade_lib.trainer import Nestrade
-
     if not (is_number(l1) and math.isfinite(l1) and l1 >= 0):
         raise ValueError(f"l1: expected a finite number of at least 0, got {l1!r}.")
     network = create_model(
@@ -266,70 +131,3 @@ def create_nestrade_model(
         metrics=["accuracy"],
     )
     return Nestrade(network, budget)
-
-
-def _convolutions(x):
-    """Halve an image, stage by stage, until no side is longer than 7."""
-    for stage in itertools.count(1):
-        filters = min(20 if stage == 1 else 25 * 2 ** (stage - 1), 200)
-        padding = "valid" if min(x.shape[1:3]) >= 8 else "same"
-        x = keras.layers.Conv2D(
-            filters, 5, padding=padding, activation="relu", name=f"conv{stage}"
-        )(x)
-        window = tuple(min(2, side) for side in x.shape[1:3])
-        x = keras.layers.MaxPooling2D(window, name=f"pool{stage}")(x)
-        if max(x.shape[1:3]) <= 7:
-            return x
-
-
-def _normed_convolution(x, filters, name, size=3, stride=1):
-    x = keras.layers.Conv2D(
-        filters, size, stride, padding="same", use_bias=False, name=f"{name}_conv"
-    )(x)
-    return keras.layers.BatchNormalization(name=f"{name}_norm")(x)
-
-
-def _residual_block(x, width, stride, name):
-    """Two convolutions, and around them the identity, or a projection to the shape."""
-    y = _normed_convolution(x, width, f"{name}_first", stride=stride)
-    y = keras.layers.ReLU(name=f"{name}_relu")(y)
-    y = _normed_convolution(y, width, f"{name}_second")
-    if stride > 1 or x.shape[-1] != width:
-        x = _normed_convolution(x, width, f"{name}_shortcut", size=1, stride=stride)
-    return keras.layers.ReLU(name=f"{name}_out")(
-        keras.layers.Add(name=f"{name}_add")([x, y])
-    )
-
-
-def _checked_shape(shape):
-    expected = (
-        "input_shape: expected (height, width, channels) for images or (features,) "
-        "for vectors, each a whole number above 0 and no batch axis"
-    )
-    try:
-        shape = tuple(shape)
-    except TypeError:
-        raise ValueError(f"{expected}, got {shape!r}.") from None
-    if len(shape) == 2:
-        raise ValueError(
-            f"{expected}, got {shape!r}. For grey images add the channel axis: "
-            f"{(*shape, 1)!r}, and x[..., np.newaxis] for the data."
-        )
-    whole = all(
-        isinstance(size, numbers.Integral) and not isinstance(size, bool) and size > 0
-        for size in shape
-    )
-    if len(shape) not in (1, 3) or not whole:
-        raise ValueError(f"{expected}, got {shape!r}.")
-    return tuple(int(size) for size in shape)
-
-
-def _check_classes(num_classes):
-    whole = isinstance(num_classes, numbers.Integral) and not isinstance(
-        num_classes, bool
-    )
-    if not whole or num_classes < 2:
-        raise ValueError(
-            f"num_classes: expected a whole number of at least 2, got {num_classes!r}. "
-            "For a yes-or-no question use 2 classes."
-        )
