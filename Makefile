@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lint lab notebooks serve benchmarks links browser test-colab test-backends \
-        address vendor lock clean
+        map address vendor lock clean
 
 help: ## Name these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -27,6 +27,9 @@ lint: .venv/stamp ## Check style, spelling, and what every page keeps to
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/codespell $(PROSE)
+	@$(BIN)/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/python -m scripts.lint_library
+	@$(BIN)/python scripts/module_map.py --check
 	@$(BIN)/python -m scripts.lint_notebooks
 	@$(BIN)/python scripts/address.py --check
 
@@ -64,6 +67,9 @@ test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyT
 	    KERAS_BACKEND=$$backend .venv-backends/bin/python -m pytest -o addopts= \
 	        -n 2 --durations=10 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
 	done
+
+map: ## Write CONTRIBUTING's map of the library from its modules' first lines
+	@$(PYTHON) scripts/module_map.py
 
 address: ## Write the repository's address everywhere: make address URL=https://…
 	@$(PYTHON) scripts/address.py $(URL)

@@ -1,5 +1,4 @@
-"""Many devices, simulated: how long a step takes, how that is held to published
-figures, and what a whole run would take."""
+"""Many devices, simulated: the time of a step, held to published figures, and of a run."""
 
 from nestrade_lib.book.simulate.calibrate import (
     Measurement,
