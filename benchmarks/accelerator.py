@@ -102,7 +102,7 @@ def at_random(case, multiple):
     whole = costs.total(np.ones(graph.count, bool))
     allowed = {name: share * whole[name] for name, share in BUDGET.shares.items()}
     scores = np.random.default_rng(0).random(graph.count)
-    mask = choose(graph, costs, scores, allowed, most=0.6, round_to=multiple)
+    mask = choose(graph, costs, scores, allowed, 0.6, round_to=multiple)
     start = time.perf_counter()
     smaller = cut(network, mask, graph)
     return smaller, {"seconds_of_cuts": [time.perf_counter() - start]}

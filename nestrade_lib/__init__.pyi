@@ -4,6 +4,8 @@ from .batches import Batches as Batches
 from .batches import tf_batches as tf_batches
 from .costs import CostTable as CostTable
 from .costs import count_costs as count_costs
+from .costs import register_macs as register_macs
+from .costs import weight_reuse as weight_reuse
 from .data import load_fashion_mnist as load_fashion_mnist
 from .data import load_mnist as load_mnist
 from .dependency import ChannelGraph as ChannelGraph
@@ -24,5 +26,3 @@ from .surgery import RefusedCut as RefusedCut
 from .surgery import restructure as restructure
 from .surgery import verify as verify
 from .trainer import Nestrade as Nestrade
-from .uses import register_macs as register_macs
-from .uses import variable_uses as variable_uses

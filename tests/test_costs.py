@@ -15,10 +15,10 @@ from nestrade_lib import (
     count_costs,
     create_model,
     register_macs,
-    variable_uses,
+    weight_reuse,
 )
+from nestrade_lib.costs import registry
 from nestrade_lib.report import Report
-from nestrade_lib.uses import registry
 
 pytestmark = pytest.mark.any_backend
 
@@ -193,8 +193,8 @@ def test_published_networks_have_their_published_size(name):
 
 def test_uses_times_sizes_are_the_macs():
     model = create_model((28, 28, 1), 10)
-    found = variable_uses(model)
-    total = sum(found.get(id(v), 0) * math.prod(v.shape) for v in model.variables)
+    reuse = weight_reuse(model)
+    total = sum(reuse.get(id(v), 0) * math.prod(v.shape) for v in model.variables)
     assert total == count_costs(model).macs == 2_293_000
 
 

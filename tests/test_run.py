@@ -431,7 +431,7 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
     def refuse(*arguments, **options):
         raise KeyboardInterrupt
 
-    for broken in ("follow", "ChannelCosts"):
+    for broken in ("group_channels", "ChannelCosts"):
         with monkeypatch.context() as patched:
             patched.setattr(f"nestrade_lib.training.structure.{broken}", refuse)
             with pytest.raises(KeyboardInterrupt):

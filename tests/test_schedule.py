@@ -56,22 +56,22 @@ def test_the_cost_of_an_unbuilt_network_is_that_of_the_built_one(scores):
 
 
 @settings(max_examples=40)
-@given(scores=scores, most=st.floats(0.01, 1), round_to=st.integers(1, 6))
+@given(scores=scores, ratio=st.floats(0.01, 1), round_to=st.integers(1, 6))
 def test_no_layer_loses_more_than_allowed_and_no_width_is_a_dead_end(
-    scores, most, multiple
+    scores, ratio, round_to
 ):
-    mask = choose(GRAPH, COSTS, scores, {"macs": 1.0}, most, multiple)
+    mask = choose(GRAPH, COSTS, scores, {"macs": 1.0}, ratio, round_to)
     for layer in set(GRAPH.layers):
         width = (GRAPH.layers == layer).sum()
         gone = width - (mask & (GRAPH.layers == layer)).sum()
-        assert gone <= max(most * width, width % multiple or multiple) + 1e-9
-    freely = choose(GRAPH, COSTS, scores, {"macs": 1.0}, round_to=multiple)
+        assert gone <= max(ratio * width, width % round_to or round_to) + 1e-9
+    freely = choose(GRAPH, COSTS, scores, {"macs": 1.0}, round_to=round_to)
     assert mask.all() == freely.all()
 
 
 @settings(max_examples=60)
 @given(seed=st.integers(0, 999), share=st.floats(0.1, 0.9), round_to=st.integers(2, 9))
-def test_widths_that_are_cut_become_multiples(seed, share, multiple):
+def test_widths_that_are_cut_become_multiples(seed, share, round_to):
     layers = [kl.Dense(25), kl.Dense(50), kl.Dense(33), kl.Dense(3)]
     network = keras.Sequential([keras.Input((8,)), *layers])
     graph = trace(network)
@@ -79,11 +79,11 @@ def test_widths_that_are_cut_become_multiples(seed, share, multiple):
     dense = costs.total(np.ones(graph.count, bool))
     scores = np.random.default_rng(seed).random(graph.count)
     mask = choose(
-        graph, costs, scores, {"macs": share * dense["macs"]}, round_to=multiple
+        graph, costs, scores, {"macs": share * dense["macs"]}, round_to=round_to
     )
     for layer in set(graph.layers):
         here = graph.layers == layer
-        assert mask[here].all() or mask[here].sum() % multiple == 0
+        assert mask[here].all() or mask[here].sum() % round_to == 0
 
 
 def test_the_path_falls_from_all_to_the_budget():
@@ -99,9 +99,9 @@ def test_the_path_falls_from_all_to_the_budget():
         {"start": -0.1},
         {"start": 0.5, "stop": 0.4},
         {"cuts": 0},
-        {"most": 0},
-        {"multiple": 0},
-        {"multiple": 2.5},
+        {"max_pruning_ratio": 0},
+        {"round_to": 0},
+        {"round_to": 2.5},
         {"cuts": True},
         {"shrink": "long"},
         {"start": "a"},

@@ -13,7 +13,8 @@ import pytest
 from keras import layers as L
 from keras import optimizers
 
-from nestrade_lib import restructure, trace, verify
+from nestrade_lib import count_costs, restructure, trace, verify
+from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.rebuild import blank_variables
 from nestrade_lib.surgery.verification import random_inputs, tolerance
@@ -223,18 +224,15 @@ def test_counts_and_sums_are_those_of_the_built_network():
     graph = trace(network)
     rng = np.random.default_rng(0)
     mask = random_cut(graph)
-    uses = {v.path: rng.integers(1, 9) for v in network.variables}
-    smaller = restructure(network, mask, graph)
-    built = sum(
-        uses[old.path] * np.prod(new.shape)
-        for old, new in zip(network.variables, smaller.variables)
-    )
-    assert graph.cost(uses, mask) == built
+    costs = ChannelCosts(network, graph)
+    total, savings = costs.total(mask), costs.savings(mask)
+    table = count_costs(restructure(network, mask, graph))
+    assert {cost: getattr(table, cost) for cost in total} == total
     for group in np.flatnonzero(mask)[::3]:
         without = mask.copy()
         without[group] = False
-        drop = graph.cost(uses, mask) - graph.cost(uses, without)
-        assert graph.savings(uses, mask)[group] == pytest.approx(drop)
+        for cost, left in costs.total(without).items():
+            assert savings[cost][group] == pytest.approx(total[cost] - left)
     # Each group's sum is over the slices that its members list.
     arrays = {v.path: rng.normal(size=v.shape) for v in network.variables}
     for group in range(0, graph.count, 4):

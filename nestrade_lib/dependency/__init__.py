@@ -61,7 +61,7 @@ def trace(network, ignored_layers=()):
     >>> graph.labels["digits/classes/kernel"][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
-    graph = follow(network, ignored_layers)
+    graph = group_channels(network, ignored_layers)
     if not graph.cuttable.any():
         reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
         raise ValueError(
@@ -70,8 +70,8 @@ def trace(network, ignored_layers=()):
     return graph
 
 
-def follow(network, ignored_layers=()):
-    """The same, of a network too that is as small as it can be."""
+def group_channels(network, ignored_layers=()):
+    """Like `trace`, but accepts a network with nothing left to cut."""
     require_built(network)
     walk = Walk(network, ignored_layers)
     outputs = walk.network(network)

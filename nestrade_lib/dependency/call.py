@@ -56,11 +56,9 @@ class Record:
     folds: list = field(default_factory=list)
     scales: dict = field(default_factory=dict)
     edits: dict = field(default_factory=dict)
-    widths: dict = field(default_factory=dict)
     applications: list = field(default_factory=list)
     products: list = field(default_factory=list)
-    classes: set = field(default_factory=set)
-    functions: dict = field(default_factory=dict)
+    custom_objects: dict = field(default_factory=dict)
 
 
 class Call:
@@ -141,20 +139,20 @@ class Call:
     def consumes(self, variable, number, axis, bias=None):
         """``variable``'s slices along axis ``number`` read the channels of ``axis``.
 
-        Channels that rest at a constant other than zero fold it into ``bias``;
-        without one, or where the constant is not known, they are never cut.
+        A fill value other than zero is folded into ``bias``;
+        without one, or where the value is not known, the channels are never cut.
         """
         self.absorbs(axis, foldable=bias is not None)
-        if axis is not None and bias is not None and np.nan_to_num(axis.rest).any():
+        if axis is not None and bias is not None and np.nan_to_num(axis.fill).any():
             path = self.walk.path
             self.record.folds.append(Fold(path(variable), number, axis, path(bias)))
         self._tag(variable, {number: axis}, "consume")
 
     def absorbs(self, axis, foldable=False):
-        """Channels end here: pin those whose resting value would be missed."""
+        """Channels end here: pin those whose fill value would be missed."""
         if axis is None:
             return
-        lost = np.isnan(axis.rest) if foldable else axis.rest != 0
+        lost = np.isnan(axis.fill) if foldable else axis.fill != 0
         self.pin(
             axis.take(lost),
             "would miss the constant that is left of a cut channel (the activation "
@@ -183,7 +181,7 @@ class Call:
             if tag.labels[number] is None:
                 tag.labels[number], tag.roles[number] = axis.labels, role
             else:
-                self.merge(Axis(tag.labels[number], axis.rest), axis)
+                self.merge(Axis(tag.labels[number], axis.fill), axis)
 
     # Costs ------------------------------------------------------------------
 
@@ -233,7 +231,7 @@ class Call:
             return
         keys = key if isinstance(key, tuple) else (key,)
         name = f"function of {'/'.join(map(str, self.path + keys))}"
-        self.record.functions[name] = function
+        self.record.custom_objects[name] = function
         reference = {
             "module": "builtins",
             "class_name": "function",

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 
-from nestrade_lib.dependency.sizes import Sizes
 from nestrade_lib.names import variable_paths
 
 
@@ -45,12 +44,25 @@ class ChannelGraph:
         For each layer, sets of groups of which at least one has to stay.
     fixed : dict of str to str
         Layers whose channels are never cut, with the reason.
+    outputs : dict of str to list
+        For each layer, one entry an axis of its first output (of its last call): the
+        group of each position, or ``None`` where the axis carries no channels.
+    folds : list of Fold
+        Where the constants that cut channels leave behind go.
+    scales : dict of str to callable
+        By variable path, ``factor(kept)``: what a cut multiplies the variable by.
+    edits : dict of tuple to callable
+        By place in the configuration, ``edit(kept, value)``: its value after a cut.
+    custom_objects : dict of str to object
+        Classes and functions that the configuration names and Keras does not have.
     """
 
     def __init__(self, record, variables):
         components = record.labels.components()
         self._record = record
         self._number(record, components)
+        self.folds, self.scales, self.edits = record.folds, record.scales, record.edits
+        self.custom_objects = record.custom_objects
         self.labels = {}
         self.roles = {}
         self._shapes = {}
@@ -67,11 +79,17 @@ class ChannelGraph:
             self.roles[path] = tuple(tag.roles) if tag else (None,) * rank
             self._shapes[path] = tuple(variable.shape)
         self.widths = self._collect_widths(record)
+        self.outputs = {
+            call.layer: [
+                None if a is None else self.groups_of(a) for a in call.outputs[0]
+            ]
+            for call in record.applications
+        }
 
     def path(self, variable):
         """The key of a variable of the traced network: its path, made unlike others."""
-        known, path = self._renamed.get(id(variable), (lambda: None, None))
-        return path if known() is variable else variable.path
+        reference, path = self._renamed.get(id(variable), (lambda: None, None))
+        return path if reference() is variable else variable.path
 
     # What the groups are ------------------------------------------------------
 
@@ -200,55 +218,6 @@ class ChannelGraph:
         """The groups along those of some traced axes that can be cut."""
         found = [self._groups_or_none(axis.labels) for axis in axes if axis is not None]
         return [groups for groups in found if groups is not None]
-
-    @cached_property
-    def _sizes(self):
-        return Sizes([self.factors(path) for path in self.labels], self.count)
-
-    def kept_sizes(self, mask):
-        """The number of elements each variable has left, nothing being built.
-
-        Parameters
-        ----------
-        mask : array of bool, shape (count,)
-
-        Returns
-        -------
-        dict of str to float
-        """
-        return dict(
-            zip(self.labels, self._sizes.left(self.require_mask(mask)).tolist())
-        )
-
-    def cost(self, uses, mask):
-        """``sum(uses[path] * size)`` over the variables, at the sizes kept.
-
-        Parameters
-        ----------
-        uses : dict of str to float
-            By variable path; variables left out cost nothing. Uses of 1 count the
-            parameters, multiplications a sample count the MACs.
-        mask : array of bool, shape (count,)
-
-        Returns
-        -------
-        float
-        """
-        sizes = self.kept_sizes(mask)
-        return float(sum(times * sizes[path] for path, times in uses.items()))
-
-    def savings(self, uses, mask):
-        """What cutting each group alone would take off :meth:`cost`.
-
-        Exact for a group that lies along one axis of each variable, first order
-        where it lies along two (a recurrent kernel, a residual convolution).
-
-        Returns
-        -------
-        ndarray of float64, shape (count,)
-        """
-        times = np.array([uses.get(path, 0) for path in self.labels], float)
-        return self._sizes.savings(self.require_mask(mask), times)
 
     @cached_property
     def cuttable(self):

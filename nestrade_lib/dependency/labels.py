@@ -17,26 +17,26 @@ class Axis:
     Attributes
     ----------
     labels : ndarray of int, shape (length,)
-    rest : ndarray of float, shape (length,)
+    fill : ndarray of float, shape (length,)
         The constant that fills a slice when the slices that produce its channel
         are zero: 0 after a convolution, 0.5 after a sigmoid, NaN where it is
         not one constant.
     """
 
     labels: np.ndarray
-    rest: np.ndarray
+    fill: np.ndarray
 
     def __len__(self):
         return len(self.labels)
 
-    def resting(self, rest):
-        """The same labels with other resting values; an infinite one is no constant."""
-        rest = np.broadcast_to(rest, self.labels.shape)
-        return Axis(self.labels, np.where(np.isfinite(rest), rest, np.nan))
+    def with_fill(self, fill):
+        """The same labels with other fill values; an infinite one is no constant."""
+        fill = np.broadcast_to(fill, self.labels.shape)
+        return Axis(self.labels, np.where(np.isfinite(fill), fill, np.nan))
 
     def take(self, positions):
         """The axis at some of its positions, in that order."""
-        return Axis(self.labels[positions], self.rest[positions])
+        return Axis(self.labels[positions], self.fill[positions])
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,6 @@ class Channels:
 
     shape: tuple
     axes: tuple
-
-    def plain(self):
-        """The same tensor with no channels at all."""
-        return Channels(self.shape, (None,) * len(self.shape))
 
 
 @dataclass
@@ -98,8 +94,35 @@ class Labels:
 
 
 def plain(length):
-    """An axis never cut, spelled out: label -1, and no resting value known."""
+    """An axis never cut, spelled out: label -1, and no known fill value."""
     return Axis(np.full(length, -1), np.full(length, np.nan))
+
+
+def refill(axis, fill):
+    """The axis with the fill values ``fill(old values)``; a plain axis stays plain."""
+    return None if axis is None else axis.with_fill(fill(axis.fill))
+
+
+def refill_all(axes, fill):
+    """Every axis of a tensor refilled."""
+    return tuple(refill(axis, fill) for axis in axes)
+
+
+def unknown(fill):
+    """No value is constant any more."""
+    return np.nan
+
+
+def zero_or_unknown(fill):
+    """Zero stays zero, and any other value is constant no more."""
+    return np.where(fill == 0, 0.0, np.nan)
+
+
+def repeat_each(axis, times):
+    """The axis with every position repeated in place; a plain axis stays plain."""
+    if axis is None:
+        return None
+    return axis.take(np.repeat(np.arange(len(axis)), times))
 
 
 def join(axes, lengths):
@@ -111,5 +134,5 @@ def join(axes, lengths):
     ]
     return Axis(
         np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.rest for part in parts]),
+        np.concatenate([part.fill for part in parts]),
     )

@@ -70,7 +70,8 @@ class Walk:
     def apply(self, layer, config, path, args, kwargs, node=None):
         """The axes of a layer's outputs, from its arguments."""
         call = Call(self, layer, config, path, args, kwargs, node)
-        self.record.classes.add(type(layer))
+        if not type(layer).__module__.startswith("keras."):  # Keras finds its own
+            self.record.custom_objects[type(layer).__name__] = type(layer)
         self.met.add(call.name)
         if call.path and call.name in self.ignored_layers:
             keep_functions(call)

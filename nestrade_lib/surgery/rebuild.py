@@ -35,17 +35,16 @@ def cut(network, mask, graph=None, compiled=True):
             "needs one at least."
         )
     config = network.get_config()
-    for path, edit in graph._record.edits.items():
+    for path, edit in graph.edits.items():
         *parents, key = path
         place = config
         for parent in parents:
             place = place[parent]
         place[key] = edit(slices.kept, place[key])
-    known = {
-        kind.__name__: kind for kind in graph._record.classes if not from_keras(kind)
-    }
-    known |= graph._record.functions
-    with strategy_scope(network), keras.saving.custom_object_scope(known):
+    with (
+        strategy_scope(network),
+        keras.saving.custom_object_scope(graph.custom_objects),
+    ):
         description = keras.saving.serialize_keras_object(network)
         description = without_built_shapes({**description, "config": config})
         with blank_variables():
@@ -84,11 +83,6 @@ def blank_variables():
         yield
     finally:
         setattr(kind, name, make)
-
-
-def from_keras(kind):
-    """Keras finds its own classes; two of them may have one name (Add, Add)."""
-    return kind.__module__.startswith("keras.")
 
 
 def without_built_shapes(config):

@@ -16,17 +16,14 @@ class Slices:
     """
 
     def __init__(self, graph, mask, network):
-        self.record = graph._record
+        self.graph = graph
         self.paths = variable_paths(network.variables)
         # One more, so that group -1 (never cut) is kept.
         mask = np.append(graph.require_mask(mask), True)
         self.kept_places = lambda axis: mask[graph.groups_of(axis)]
         self.masks = {
-            path: [
-                None if labels is None else mask[graph._group_of_label[labels]]
-                for labels in tag.labels
-            ]
-            for path, tag in self.record.tags.items()
+            path: [None if groups is None else mask[groups] for groups in axes]
+            for path, axes in graph.labels.items()
         }
 
     def kept(self, axis):
@@ -46,25 +43,23 @@ class Slices:
 
     def zeroed(self, path, array, roles=("produce", "state")):
         """The same array with the slices of cut channels at zero, nothing removed."""
-        tag = self.record.tags.get(path)
-        if tag is None:
-            return array
         array = np.array(array)
-        for number, (mask, role) in enumerate(zip(self.masks[path], tag.roles)):
+        roles_of_axes = self.graph.roles[path]
+        for number, (mask, role) in enumerate(zip(self.masks[path], roles_of_axes)):
             if mask is not None and role in roles:
                 array[(slice(None),) * number + (~mask,)] = 0
         return array
 
     def factor(self, path):
         """What the variable is multiplied by, to make up for a smaller mean."""
-        scale = self.record.scales.get(path)
+        scale = self.graph.scales.get(path)
         return 1.0 if scale is None else float(scale(self.kept))
 
     def carry(self, arrays):
         """All weights of the network, for the smaller one: folded, scaled, cut."""
         return {
             path: (self.of(path, array) * self.factor(path)).astype(array.dtype)
-            if path in self.record.scales
+            if path in self.graph.scales
             else self.of(path, array)
             for path, array in self.folded(arrays).items()
         }
@@ -72,12 +67,12 @@ class Slices:
     def folded(self, arrays):
         """The same weights with what cut channels leave in the biases of their readers."""
         arrays = dict(arrays)
-        for fold in self.record.folds:
+        for fold in self.graph.folds:
             dropped = ~self.kept_places(fold.source)
-            rest = np.where(dropped, fold.source.rest, 0.0)
+            fill = np.where(dropped, fold.source.fill, 0.0)
             kernel, bias = arrays.get(fold.kernel), arrays.get(fold.bias)
-            if rest.any() and kernel is not None and bias is not None:
-                arrays[fold.bias] = _folded(kernel, fold.axis, rest, bias)
+            if fill.any() and kernel is not None and bias is not None:
+                arrays[fold.bias] = _folded(kernel, fold.axis, fill, bias)
         return arrays
 
 
@@ -94,8 +89,8 @@ class Whole:
         return arrays
 
 
-def _folded(kernel, axis, rest, bias):
-    added = np.tensordot(rest, kernel.astype(np.float64), (0, axis % kernel.ndim))
+def _folded(kernel, axis, fill, bias):
+    added = np.tensordot(fill, kernel.astype(np.float64), (0, axis % kernel.ndim))
     if bias.ndim > added.ndim:  # a GRU's two rows: the first goes with the inputs
         bias = bias.copy()
         bias[0] = bias[0] + added

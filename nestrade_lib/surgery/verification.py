@@ -109,7 +109,7 @@ def verify(original, smaller, mask, probe=None, graph=None):
                     _difference(slices.of(path, array), cut[twin[path]])
                     for path, array in whole.items()
                     # A rescaled weight takes its steps in another unit.
-                    if path not in slices.record.scales
+                    if path not in slices.graph.scales
                 ),
                 default=0.0,
             )

@@ -3,9 +3,9 @@
 import numpy as np
 
 from nestrade_lib.costs import ChannelCosts, count_costs
-from nestrade_lib.dependency import follow, trace
+from nestrade_lib.costs.latency import Latency, Line, measure_latency
+from nestrade_lib.dependency import group_channels, trace
 from nestrade_lib.engines.engine import Engine
-from nestrade_lib.latency import Latency, Line, measure_latency
 from nestrade_lib.names import layer_names
 from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, restructure
@@ -159,7 +159,7 @@ class Structure:
     def adopt(self, network):
         """Go on with another network."""
         latency = self.costs.latency
-        graph = follow(network, ignored_layers=self.ignored_layers)
+        graph = group_channels(network, ignored_layers=self.ignored_layers)
         costs = ChannelCosts(network, graph, latency)
         if latency is not None:
             latency.correct(network, costs)

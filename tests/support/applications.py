@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nestrade_lib import variable_uses
+from nestrade_lib.costs import ChannelCosts
 from tests.support.cuts import random_cut
 
 ALL = """MobileNetV3Small MobileNetV2 VGG16 ResNet50 ResNet50V2 DenseNet121 EfficientNetB0
@@ -31,11 +31,10 @@ def build(name):
 
 def half_of_the_macs(network, graph):
     """The first random cut, ever deeper, that leaves at most half of the MACs."""
-    found = variable_uses(network)
-    uses = {v.path: found.get(id(v), 0) for v in network.variables}
-    whole = graph.cost(uses, np.ones(graph.count, bool))
+    costs = ChannelCosts(network, graph)
+    whole = costs.total(np.ones(graph.count, bool))["macs"]
     for share in np.arange(0.1, 1.0, 0.05):
         mask = random_cut(graph, share=share)
-        if graph.cost(uses, mask) <= whole / 2:
-            return mask, graph.cost(uses, mask) / whole
+        if (macs := costs.total(mask)["macs"]) <= whole / 2:
+            return mask, macs / whole
     raise AssertionError("no cut reaches half of the MACs")

@@ -33,6 +33,13 @@ def random_cut(graph, seed=1, share=0.5):
     return mask
 
 
+def kept_size(graph, path, mask):
+    """The number of elements that a cut leaves of a variable."""
+    fixed, axes = graph.factors(path)
+    stays = np.append(mask, True)  # one more, for group -1, which is never cut
+    return fixed * np.prod([stays[groups].sum() for groups in axes])
+
+
 def zero_channels(network, graph, mask):
     """Set to zero, in place, the slices that produce the channels not kept."""
     for variable in network.variables:

@@ -122,11 +122,11 @@ def _parents(network):
 
 def _labels(network, graph):
     """The group of each channel of each layer's output; -1 where it is never cut."""
-    axes = {seen.layer: seen.outputs[0][-1] for seen in graph._record.applications}
+    groups = {layer: axes[-1] for layer, axes in graph.outputs.items()}
     return {
-        layer.name: graph.groups_of(axes[layer.name])
-        if axes.get(layer.name) is not None
-        else np.full(layer.output.shape[-1], -1)
+        layer.name: np.full(layer.output.shape[-1], -1)
+        if groups.get(layer.name) is None
+        else groups[layer.name]
         for layer in _calls(network)
     }
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import activations, layers
 
+from nestrade_lib.dependency.labels import refill_all, unknown, zero_or_unknown
 from nestrade_lib.dependency.registry import is_elementwise, rule
 
 _ELEMENTWISE = """celu elu erf exp exponential gelu hard_shrink hard_sigmoid hard_silu
@@ -23,7 +24,7 @@ def apply_activation(call, axes, function, key="activation"):
     call.keeps(key, function)
     if function in _named(_MIXING):
         call.pin(axes[-1], "normalizes over them (softmax)")
-        return tuple(axis and axis.resting(np.nan) for axis in axes)
+        return refill_all(axes, unknown)
     if function is None or function in _named(_ELEMENTWISE) or is_elementwise(function):
         return elementwise(axes, function)
     name = getattr(function, "__name__", repr(function))
@@ -50,23 +51,24 @@ def _named(names):
         import torch
 
         places += [torch.nn.functional, torch]
-    found = {getattr(place, name, None) for place in places for name in names.split()}
-    return found - {None}
+    return {
+        getattr(place, name)
+        for place in places
+        for name in names.split()
+        if hasattr(place, name)
+    }
 
 
 def elementwise(axes, function):
-    """Axes after a function of each element: it moves the resting values."""
+    """Axes after a function of each element: it changes the fill values."""
     if function in (None, activations.linear):
         return tuple(axes)
-    return tuple(
-        axis and axis.resting(_at_constants(function, axis.rest)) for axis in axes
-    )
+    return refill_all(axes, lambda fill: _at_constants(function, fill))
 
 
-def _at_constants(function, rest):
-    values, where = np.unique(rest, return_inverse=True)
-    found = [_at(function, value) for value in values]
-    return np.array(found, float)[where]
+def _at_constants(function, fill):
+    values, where = np.unique(fill, return_inverse=True)
+    return np.array([_at(function, value) for value in values], float)[where]
 
 
 def _at(function, value):
@@ -95,9 +97,7 @@ def prelu(call):
         if shape[number] > 1 or axis is None
     }
     call.carries(call.layer.alpha, slopes)
-    return tuple(
-        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
-    )
+    return refill_all(axes, zero_or_unknown)
 
 
 @rule(layers.Softmax)
@@ -106,7 +106,7 @@ def softmax(call):
     normalized = call.layer.axis
     for number in [normalized] if isinstance(normalized, int) else normalized:
         call.pin(axes[number], "normalizes over them (softmax)")
-    return tuple(axis and axis.resting(np.nan) for axis in axes)
+    return refill_all(axes, unknown)
 
 
 @rule(layers.Identity, layers.ActivityRegularization, layers.InputLayer)
@@ -126,10 +126,7 @@ def identity(call):
 )
 def noise(call):
     """A random factor leaves zero as it is, and any other constant not constant."""
-    axes = call.inputs[0].axes
-    return tuple(
-        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
-    )
+    return refill_all(call.inputs[0].axes, zero_or_unknown)
 
 
 @rule(layers.Rescaling)
@@ -139,7 +136,7 @@ def rescaling(call):
     if scale.size > 1 or offset.size > 1:
         call.pin(axes[-1], "scales each of them by a constant of its own")
         return axes
-    return tuple(axis and axis.resting(axis.rest * scale + offset) for axis in axes)
+    return refill_all(axes, lambda fill: fill * scale + offset)
 
 
 @rule(
@@ -176,4 +173,4 @@ def softmax_operation(call):
     axes = call.inputs[0].axes
     normalized = call.layer.axis
     call.pin(axes[-1 if normalized is None else normalized], "normalizes over them")
-    return tuple(axis and axis.resting(np.nan) for axis in axes)
+    return refill_all(axes, unknown)

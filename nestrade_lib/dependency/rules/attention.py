@@ -3,7 +3,7 @@
 import numpy as np
 from keras import layers
 
-from nestrade_lib.dependency.labels import Axis
+from nestrade_lib.dependency.labels import refill, repeat_each, unknown
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.dense import affected
 
@@ -48,9 +48,7 @@ def grouped_query_attention(call):
     config = call.config
     readers = config["num_query_heads"] // config["num_key_value_heads"]
     heads = call.fresh(config["num_key_value_heads"])
-    query_heads = heads and Axis(
-        np.repeat(heads.labels, readers), np.repeat(heads.rest, readers)
-    )
+    query_heads = repeat_each(heads, readers)
     head_dim = call.fresh(config["head_dim"])
     parts = _parts(call.layer)
     _project(call, parts["query"], query, query_heads, head_dim)
@@ -59,7 +57,7 @@ def grouped_query_attention(call):
     if "gate" in parts:
         _project(call, parts["gate"], query, query_heads, head_dim)
     features = query.axes[-1]  # the layer writes as many features as it reads
-    made = [features and features.resting(0.0)]
+    made = [refill(features, np.zeros_like)]
     _gather(call, *parts["attention_output"], query_heads, head_dim, made)
     call.resize("num_key_value_heads", heads)
     call.resize("num_query_heads", query_heads)
@@ -71,8 +69,8 @@ def grouped_query_attention(call):
 
 def _query_value_key(call):
     named = [call.kwargs.get(name) for name in ("query", "value", "key")]
-    given = list(call.args) + [None] * 3
-    query, value, key = (a if a is not None else b for a, b in zip(given, named))
+    placed = list(call.args) + [None] * 3
+    query, value, key = (a if a is not None else b for a, b in zip(placed, named))
     key = key if key is not None else value
     for tensor in (query, value, key):
         call.pin_all(tensor.axes[:-1], "attends over them")
@@ -119,7 +117,7 @@ def _shrink_key_dim(call, key, axis, query):
 def _outputs(call, query, heads, made):
     output = (*(None for _ in query.axes[:-1]), *made)
     between = [None] * (2 * (len(query.axes) - 2))
-    scores = (None, heads and heads.resting(np.nan), *between)
+    scores = (None, refill(heads, unknown), *between)
     for inside in (call.layer._softmax, call.layer._dropout_layer):
         call.activates(inside, scores)
     if not call.kwargs.get("return_attention_scores"):
@@ -130,8 +128,8 @@ def _outputs(call, query, heads, made):
 @rule(layers.Attention, layers.AdditiveAttention)
 def dot_product_attention(call):
     """Query and key have the same channels, which end in the score."""
-    query, value, *rest = call.args[0] if call.args else call.kwargs["inputs"]
-    key = rest[0] if rest else value
+    query, value, *keys = call.args[0] if call.args else call.kwargs["inputs"]
+    key = keys[0] if keys else value
     for tensor in (query, value, key):
         call.pin_all(tensor.axes[:-1], "attends over them")
     features = call.merge(query.axes[-1], key.axes[-1])

@@ -3,7 +3,7 @@
 import numpy as np
 from keras import layers
 
-from nestrade_lib.dependency.labels import Axis
+from nestrade_lib.dependency.labels import refill, repeat_each
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.activation import apply_activation
 
@@ -81,16 +81,16 @@ def depthwise_convolution(call):
     layer = call.layer
     number, channels = split_channels(call, call.inputs[0])
     call.produces(layer.kernel, {-2: channels})
-    made = channels and _repeat(channels, layer.depth_multiplier)
+    made = _repeat(channels, layer.depth_multiplier)
     if layer.use_bias:
         call.produces(layer.bias, {0: made})
     axes = image(len(call.inputs[0].axes), number, made)
     return apply_activation(call, axes, layer.activation)
 
 
-def _repeat(axis, times):
-    labels = np.repeat(axis.labels, times)
-    return Axis(labels, np.zeros(len(labels)))
+def _repeat(channels, times):
+    """The outputs that each input channel makes, which are zero once it is cut."""
+    return refill(repeat_each(channels, times), np.zeros_like)
 
 
 @rule(layers.SeparableConv1D, layers.SeparableConv2D)
@@ -99,7 +99,7 @@ def separable_convolution(call):
     number, channels = split_channels(call, call.inputs[0])
     filters = call.fresh(layer.filters)
     call.consumes(layer.depthwise_kernel, -2, channels)
-    between = channels and _repeat(channels, layer.depth_multiplier)
+    between = _repeat(channels, layer.depth_multiplier)
     call.consumes(layer.pointwise_kernel, -2, between)
     call.produces(layer.pointwise_kernel, {-1: filters})
     if layer.use_bias:

@@ -4,19 +4,14 @@ import re
 
 from keras import layers
 
+from nestrade_lib.dependency.labels import refill_all, unknown, zero_or_unknown
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.activation import apply_activation
 
 
 def affected(call, axes, bias):
     """Axes that are not summed over: an added bias does not leave them constant."""
-    if bias is None:
-        return tuple(axis and axis.resting(_zero_or_unknown(axis)) for axis in axes)
-    return tuple(axis and axis.resting(float("nan")) for axis in axes)
-
-
-def _zero_or_unknown(axis):
-    return [0.0 if value == 0 else float("nan") for value in axis.rest]
+    return refill_all(axes, zero_or_unknown if bias is None else unknown)
 
 
 @rule(layers.Dense)
@@ -64,11 +59,11 @@ def einsum_dense(call):
             },
         )
     call.multiplies(layer.kernel, *(axes.get(x) for x in made if x not in kernel))
-    given = call.config["output_shape"]
-    given = list(given) if isinstance(given, (list, tuple)) else [given]
+    stated = call.config["output_shape"]
+    stated = list(stated) if isinstance(stated, (list, tuple)) else [stated]
 
     def output_shape(kept):
-        sized = zip(given, out[len(out) - len(given) :])
+        sized = zip(stated, out[len(out) - len(stated) :])
         return [
             size if size is None or axis is None else kept(axis) for size, axis in sized
         ]

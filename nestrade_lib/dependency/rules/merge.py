@@ -4,7 +4,14 @@ import keras
 import numpy as np
 from keras import layers
 
-from nestrade_lib.dependency.labels import Channels, join
+from nestrade_lib.dependency.labels import (
+    Channels,
+    join,
+    refill,
+    refill_all,
+    unknown,
+    zero_or_unknown,
+)
 from nestrade_lib.dependency.registry import rule
 
 
@@ -28,15 +35,15 @@ def combine(call, operands, function, absorbing):
         if merged is None or any(axis is None for axis in axes):
             result.append(None)
             continue
-        rests = [axis.rest for axis in axes]
+        fills = [axis.fill for axis in axes]
         if len(wide) < len(operands):  # the others are not constant along this axis
-            zero = absorbing & np.any([rest == 0 for rest in rests], axis=0)
-            rest = np.where(zero, 0.0, np.nan)
+            zero = absorbing & np.any([fill == 0 for fill in fills], axis=0)
+            fill = np.where(zero, 0.0, np.nan)
         else:
-            rest = rests[0]
-            for other in rests[1:]:
-                rest = _at(function, rest, other, absorbing)
-        result.append(merged.resting(rest))
+            fill = fills[0]
+            for other in fills[1:]:
+                fill = _at(function, fill, other, absorbing)
+        result.append(merged.with_fill(fill))
     return tuple(result)
 
 
@@ -64,7 +71,7 @@ def merge_layer(call):
 def average(call):
     axes = combine(call, call.inputs, np.add, False)
     count = len(call.inputs)
-    return tuple(axis and axis.resting(axis.rest / count) for axis in axes)
+    return refill_all(axes, lambda fill: fill / count)
 
 
 _OPERATIONS = {
@@ -91,14 +98,12 @@ def binary_operation(call):
         call.refuse("it combines channels with an array of constants")
     first = isinstance(operands[0], Channels)
     number = constants[0]
+
+    def of_constant(fill):
+        return function(fill, number) if first else function(number, fill)
+
     with np.errstate(all="ignore"):
-        return tuple(
-            axis
-            and axis.resting(
-                function(axis.rest, number) if first else function(number, axis.rest)
-            )
-            for axis in call.inputs[0].axes
-        )
+        return refill_all(call.inputs[0].axes, of_constant)
 
 
 @rule(layers.Concatenate, "keras.src.ops.numpy.Concatenate")
@@ -118,10 +123,11 @@ def concatenate(call):
         merged = along[0]
         for axis in along[1:]:
             merged = call.merge(merged, axis)
-        same = merged is not None and all(
-            np.array_equal(axis.rest, merged.rest) for axis in along
-        )
-        axes.append(merged and (merged if same else merged.resting(np.nan)))
+        if merged is not None and any(
+            not np.array_equal(axis.fill, merged.fill) for axis in along
+        ):
+            merged = refill(merged, unknown)
+        axes.append(merged)
     return tuple(axes)
 
 
@@ -206,9 +212,7 @@ def matrix_product(call):
     batches = [Channels(tensor.shape[:-2], tensor.axes[:-2]) for tensor in (one, other)]
     outer = (*combine(call, batches, np.multiply, True), one.axes[-2], other.axes[-1])
     # Zero slices stay zero; another constant is summed with weights that vary.
-    return tuple(
-        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan)) for axis in outer
-    )
+    return refill_all(outer, zero_or_unknown)
 
 
 @rule(layers.Dot)
@@ -221,11 +225,11 @@ def dot(call):
     call.merge(left, right)
     call.absorbs(left)
     call.absorbs(right)
-    rest = [
-        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan))
+    outer = [
+        refill(axis, zero_or_unknown)
         for tensor, number in zip((one, other), numbers)
         for place, axis in enumerate(tensor.axes)
         if place not in (0, number % len(tensor.axes))
     ]
-    call.multiplies(None, left, *rest)
-    return (None, *rest) if rest else (None, None)
+    call.multiplies(None, left, *outer)
+    return (None, *outer) if outer else (None, None)

@@ -3,6 +3,12 @@
 import numpy as np
 from keras import layers
 
+from nestrade_lib.dependency.labels import (
+    refill,
+    refill_all,
+    unknown,
+    zero_or_unknown,
+)
 from nestrade_lib.dependency.registry import rule
 
 
@@ -23,8 +29,9 @@ def batch_normalization(call):
     if layer.scale:
         call.produces(layer.gamma, {0: channels})
     if channels is not None:
-        rest = 0.0 if layer.scale else np.where(channels.rest == 0, 0.0, np.nan)
-        axes[number] = channels.resting(rest)
+        axes[number] = refill(
+            channels, np.zeros_like if layer.scale else zero_or_unknown
+        )
     return tuple(axes)
 
 
@@ -49,8 +56,9 @@ def group_normalization(call):
             call.merge(channels.take(column), channels.take(members[:, 0]))
         call.resize("groups", channels.take(members[:, 0]))
         # Within a group the constants that are left have a mean of their own.
-        rest = 0.0 if layer.scale else np.where(channels.rest == 0, 0.0, np.nan)
-        axes[number] = channels.resting(rest)
+        axes[number] = refill(
+            channels, np.zeros_like if layer.scale else zero_or_unknown
+        )
     return tuple(axes)
 
 
@@ -59,7 +67,7 @@ def layer_normalization(call):
     axes = call.inputs[0].axes
     for number in _as_list(call.layer.axis):
         call.pin(axes[number], "takes a mean over them, which a cut would move")
-    return tuple(axis and axis.resting(np.nan) for axis in axes)
+    return refill_all(axes, unknown)
 
 
 @rule(layers.RMSNormalization)
@@ -83,11 +91,9 @@ def rms_normalization(call):
         whole, epsilon = len(channels), layer.epsilon
         call.rewrite("epsilon", lambda kept: epsilon * whole / kept(channels))
         call.scales(layer.scale, lambda kept: np.sqrt(whole / kept(channels)))
-        axes[numbers[0]] = channels.resting(0.0)
-    return tuple(
-        axis and (axis if place in numbers else axis.resting(np.nan))
-        for place, axis in enumerate(axes)
-    )
+    axes = refill_all(axes, unknown)
+    scaled = refill(channels, np.zeros_like)
+    return (*axes[: numbers[0]], scaled, *axes[numbers[0] + 1 :])
 
 
 def _as_list(axis):
@@ -100,9 +106,7 @@ def unit_normalization(call):
     axes = call.inputs[0].axes
     for number in _as_list(call.layer.axis):
         call.absorbs(axes[number])
-    return tuple(
-        axis and axis.resting(np.where(axis.rest == 0, 0, np.nan)) for axis in axes
-    )
+    return refill_all(axes, zero_or_unknown)
 
 
 @rule("keras.src.applications.convnext.LayerScale")
@@ -110,4 +114,4 @@ def layer_scale(call):
     *others, channels = call.inputs[0].axes
     call.produces(call.layer.gamma, {0: channels})
     call.resize("projection_dim", channels)
-    return (*others, channels and channels.resting(0.0))
+    return (*others, refill(channels, np.zeros_like))

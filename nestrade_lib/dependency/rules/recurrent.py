@@ -16,10 +16,10 @@ def _sequence_and_states(call):
     Keras adds the mask of an embedding to the call: it names steps, not channels.
     """
     names = ("sequences", "initial_state", "mask")
-    given = {**dict(zip(names, call.args)), **call.kwargs}
-    for mask in _channels(given.get("mask")):
+    arguments = {**dict(zip(names, call.args)), **call.kwargs}
+    for mask in _channels(arguments.get("mask")):
         call.pin_all(mask.axes, "takes them for its mask")
-    return given["sequences"], _channels(given.get("initial_state"))
+    return arguments["sequences"], _channels(arguments.get("initial_state"))
 
 
 def _channels(structure):
@@ -30,7 +30,7 @@ def _channels(structure):
 def recurrent(call):
     layer = call.layer
     keys = ("cell", "config") if type(layer) is layers.RNN else ()
-    sequence, given = _sequence_and_states(call)
+    sequence, initial = _sequence_and_states(call)
     batch, time, features = sequence.axes
     call.pin(time, "runs over them")
     cells, places = [layer.cell], [keys]
@@ -41,7 +41,7 @@ def recurrent(call):
     for cell, place in zip(cells, places):
         features = _cell(call, cell, place, features)
         states += [features] * len(tree.flatten(cell.state_size))
-    for state, start in zip(states, given):
+    for state, start in zip(states, initial):
         call.absorbs(start.axes[-1])
         call.merge(state, start.axes[-1])
     output = (batch, None, features) if layer.return_sequences else (batch, features)
@@ -56,7 +56,7 @@ def _cell(call, cell, keys, features):
     if gates is None:
         call.refuse(f"its cell {type(cell).__name__} is not known")
     units = call.fresh(cell.units)
-    blocks = units and join([units] * gates, [cell.units] * gates)
+    blocks = join([units] * gates, [cell.units] * gates)
     bias = cell.bias if cell.use_bias else None
     folded = bias if not cell.dropout else None  # dropout makes a constant vary
     call.consumes(cell.kernel, 0, features, folded)
@@ -78,14 +78,14 @@ def _cell(call, cell, keys, features):
 @rule(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
 def convolutional_lstm(call):
     layer, cell = call.layer, call.layer.cell
-    sequence, given = _sequence_and_states(call)
-    if given:
+    sequence, initial = _sequence_and_states(call)
+    if initial:
         call.refuse("its states are given")
     number, channels = split_channels(call, sequence)
     if layer.data_format == "channels_first":
         call.refuse("its channels come before the places") if number != 2 else None
     filters = call.fresh(cell.filters)
-    blocks = filters and join([filters] * 4, [cell.filters] * 4)
+    blocks = join([filters] * 4, [cell.filters] * 4)
     call.consumes(cell.kernel, -2, channels)
     call.produces(cell.kernel, {-1: blocks})
     if cell.use_bias:
@@ -108,13 +108,13 @@ def convolutional_lstm(call):
 @rule(layers.Bidirectional)
 def bidirectional(call):
     layer = call.layer
-    sequence, given = _sequence_and_states(call)
-    half = len(given) // 2
+    sequence, initial = _sequence_and_states(call)
+    half = len(initial) // 2
     forward, backward = (
         call.inner(inner, (key, "config"), [sequence, states])
         for inner, key, states in (
-            (layer.forward_layer, "layer", given[:half]),
-            (layer.backward_layer, "backward_layer", given[half:]),
+            (layer.forward_layer, "layer", initial[:half]),
+            (layer.backward_layer, "backward_layer", initial[half:]),
         )
     )
     if forward is None or backward is None:

@@ -3,6 +3,12 @@
 import numpy as np
 from keras import layers
 
+from nestrade_lib.dependency.labels import (
+    refill,
+    refill_all,
+    unknown,
+    zero_or_unknown,
+)
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.convolution import image, split_channels
 
@@ -40,18 +46,12 @@ def _split(call):
 def resizing(call):
     """Zeros are resized to zeros, unless a border is filled with something else."""
     filled = call.layer.pad_to_aspect_ratio and call.layer.fill_value != 0
-    return tuple(
-        axis and axis.resting(np.where((axis.rest == 0) & (not filled), 0.0, np.nan))
-        for axis in _channels_only(call)
-    )
+    return refill_all(_channels_only(call), unknown if filled else zero_or_unknown)
 
 
 @rule(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D)
 def zero_padding(call):
-    axes = _channels_only(call)
-    return tuple(
-        axis and axis.resting(np.where(axis.rest == 0, 0.0, np.nan)) for axis in axes
-    )
+    return refill_all(_channels_only(call), zero_or_unknown)
 
 
 @rule(
@@ -72,16 +72,14 @@ def global_pooling(call):
 def reduction(call):
     layer, tensor = call.layer, call.inputs[0]
     rank = len(tensor.axes)
-    given = layer.axis
-    numbers = range(rank) if given is None else np.atleast_1d(given) % rank
+    numbers = range(rank) if layer.axis is None else np.atleast_1d(layer.axis) % rank
+    sums = type(layer).__name__ == "Sum"
     axes = []
     for place, axis in enumerate(tensor.axes):
         if place not in numbers:
-            sums = type(layer).__name__ == "Sum"
-            unknown = sums & (axis.rest != 0) if axis else False
-            axes.append(axis and axis.resting(np.where(unknown, np.nan, axis.rest)))
+            axes.append(refill(axis, zero_or_unknown) if sums else axis)
             continue
-        if type(layer).__name__ == "Sum":
+        if sums:
             call.absorbs(axis)
         else:
             call.pin(axis, "takes a mean or an extreme over them")

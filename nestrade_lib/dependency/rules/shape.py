@@ -3,7 +3,7 @@
 import numpy as np
 from keras import layers
 
-from nestrade_lib.dependency.labels import Axis
+from nestrade_lib.dependency.labels import Axis, repeat_each
 from nestrade_lib.dependency.registry import rule
 
 
@@ -26,7 +26,8 @@ def reshape(call):
     target = list(call.config["target_shape"])
     shape = (tensor.shape[0], *_filled(target, tensor.shape[1:]))
     axes, carrier = regroup(call, tensor.shape, tensor.axes, shape)
-    _rewrite_target(call, "target_shape", target, axes[1:], carrier and carrier - 1)
+    carrier = None if carrier is None else carrier - 1
+    _rewrite_target(call, "target_shape", target, axes[1:], carrier)
     return axes
 
 
@@ -35,25 +36,25 @@ def reshape_operation(call):
     tensor = call.inputs[0]
     target = list(call.layer.newshape)
     same_batch = target[0] in (-1, None) or target[0] == tensor.shape[0]
-    rest = target[1:]
-    if not same_batch or (target[0] == -1 and -1 in rest):
+    others = target[1:]
+    if not same_batch or (target[0] == -1 and -1 in others):
         call.pin_all(tensor.axes, "moves elements between samples")
         return None
-    shape = (tensor.shape[0], *_filled(rest, tensor.shape[1:]))
+    shape = (tensor.shape[0], *_filled(others, tensor.shape[1:]))
     axes, carrier = regroup(call, tensor.shape, tensor.axes, shape)
     _rewrite_target(call, "newshape", target, axes, carrier)
     return axes
 
 
-def _filled(target, given):
+def _filled(target, shape):
     """The target shape with its -1 worked out, ``None`` where it cannot be."""
     if -1 not in target and None not in target:
         return tuple(target)
-    if None in given:
+    if None in shape:
         return tuple(None if size == -1 else size for size in target)
-    known = int(np.prod([size for size in target if size not in (-1, None)]))
+    stated = int(np.prod([size for size in target if size not in (-1, None)]))
     return tuple(
-        int(np.prod(given)) // known if size in (-1, None) else size for size in target
+        int(np.prod(shape)) // stated if size in (-1, None) else size for size in target
     )
 
 
@@ -96,9 +97,9 @@ def regroup(call, old, axes, new):
     blocks = np.moveaxis(index, number - 1, -1).reshape(-1, new[number])
     for block in blocks[1:]:
         call.merge(axis.take(block), axis.take(blocks[0]))
-    rest = axis.rest[blocks]
-    same = (rest == rest[0]).all(axis=0)
-    merged = Axis(axis.labels[blocks[0]], np.where(same, rest[0], np.nan))
+    fill = axis.fill[blocks]
+    same = (fill == fill[0]).all(axis=0)
+    merged = Axis(axis.labels[blocks[0]], np.where(same, fill[0], np.nan))
     return _placed(nothing, number, merged), number
 
 
@@ -145,16 +146,15 @@ def repeat(call):
     if axes[number] is not None:
         if np.size(times) > 1:
             call.pin(axes[number], "repeats each of them another number of times")
-        order = np.repeat(np.arange(len(axes[number])), times)
-        axes[number] = axes[number].take(order)
+        axes[number] = repeat_each(axes[number], times)
     return tuple(axes)
 
 
 @rule("keras.src.ops.numpy.ExpandDims")
 def expand_dims(call):
     axes = list(call.inputs[0].axes)
-    given = call.layer.axis
-    for number in sorted(np.atleast_1d(given) % (len(axes) + np.size(given))):
+    added = call.layer.axis
+    for number in sorted(np.atleast_1d(added) % (len(axes) + np.size(added))):
         axes.insert(number, None)
     return tuple(axes)
 
@@ -162,14 +162,11 @@ def expand_dims(call):
 @rule("keras.src.ops.numpy.Squeeze")
 def squeeze(call):
     tensor = call.inputs[0]
-    given = call.layer.axis
-    rank = len(tensor.shape)
-    gone = (
-        [n for n, size in enumerate(tensor.shape) if size == 1]
-        if given is None
-        else np.atleast_1d(given) % rank
-    )
-    return tuple(axis for n, axis in enumerate(tensor.axes) if n not in gone)
+    removed = call.layer.axis
+    if removed is None:
+        removed = [n for n, size in enumerate(tensor.shape) if size == 1]
+    removed = np.atleast_1d(removed) % len(tensor.shape)
+    return tuple(axis for n, axis in enumerate(tensor.axes) if n not in removed)
 
 
 @rule(layers.Masking)

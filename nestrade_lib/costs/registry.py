@@ -27,8 +27,8 @@ def register_macs(layer_class):
     >>> @register_macs(Scale)
     ... def scale(layer, inputs, output):
     ...     return [(layer.factor, 1)]
-    >>> from nestrade_lib import variable_uses
-    >>> variable_uses(keras.Sequential([keras.Input((4,)), Scale()])).values()
+    >>> from nestrade_lib import weight_reuse
+    >>> weight_reuse(keras.Sequential([keras.Input((4,)), Scale()])).values()
     dict_values([1])
     """
 

@@ -5,8 +5,8 @@ import math
 import keras
 from keras import layers as kl
 
-from nestrade_lib.uses.calls import Call, record_calls
-from nestrade_lib.uses.registry import register_macs
+from nestrade_lib.costs.calls import Call, record_calls
+from nestrade_lib.costs.registry import register_macs
 
 
 def _positions(layer, shape):

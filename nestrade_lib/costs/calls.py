@@ -7,7 +7,7 @@ import keras
 from keras import layers as kl
 
 from nestrade_lib.arrays import in_order
-from nestrade_lib.uses.registry import find_rule
+from nestrade_lib.costs.registry import find_rule
 
 
 @dataclass(frozen=True)
