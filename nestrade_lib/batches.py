@@ -2,7 +2,7 @@
 
 A data set that fits in memory needs no pipeline of single samples. An epoch is one
 permutation of the indices; a batch is one gather with a slice of it; bytes become
-floats after the gather, a batch at a time.
+floats after the gather, batch by batch.
 
 >>> from nestrade_lib import load_mnist
 >>> (x_train, y_train), (x_test, y_test) = load_mnist(dtype="uint8")
@@ -14,8 +14,8 @@ floats after the gather, a batch at a time.
 Both go into ``model.fit(train, validation_data=test)`` on any backend. Under
 TensorFlow, :func:`tf_batches` makes the same batches inside ``tf.data``.
 
-The order depends on the seed and on the epoch's number alone. So workers need not talk
-about who takes what: each knows the order, and takes its part of every global batch.
+The order depends on the seed and on the epoch's number alone. So workers need not
+exchange it: each computes the order, and takes its part of every global batch.
 
 >>> first, second = (Batches(x_train, y_train, 128, 0, (i, 2)) for i in range(2))
 >>> x, _ = train[0]
@@ -23,11 +23,20 @@ about who takes what: each knows the order, and takes its part of every global b
 True
 """
 
+from __future__ import annotations
+
 import itertools
 import math
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
+
+from nestrade_lib.checks import is_whole
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class Batches(keras.utils.PyDataset):
@@ -40,7 +49,7 @@ class Batches(keras.utils.PyDataset):
     y : numpy.ndarray, shape (samples, ...)
         Labels.
     batch_size : int
-        Samples a batch, over all workers; the last one of an epoch may be smaller.
+        Samples per batch, over all workers; the last one of an epoch may be smaller.
     seed : int, optional
         Shuffle, in an order that depends on the seed and on the epoch's number
         alone. Without it, samples come in the order of the arrays.
@@ -71,7 +80,14 @@ class Batches(keras.utils.PyDataset):
     [[2, 3], [6, 7]]
     """
 
-    def __init__(self, x, y, batch_size=128, seed=None, shard=(0, 1)):
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        batch_size: int = 128,
+        seed: int | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> None:
         super().__init__()
         self.x, self.y = _checked(x, y, batch_size, seed, shard)
         self.batch_size = batch_size
@@ -80,21 +96,21 @@ class Batches(keras.utils.PyDataset):
         self.epoch = 0
 
     @property
-    def epoch(self):
+    def epoch(self) -> int:
         return self._epoch
 
     @epoch.setter
-    def epoch(self, number):
+    def epoch(self, number: int) -> None:
         self._epoch = number
         self._rows = _rows(len(self.x), self.batch_size, self.seed, number, self.shard)
 
-    def on_epoch_end(self):
+    def on_epoch_end(self) -> None:
         self.epoch += 1
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(len(self._rows) / (self.batch_size // self.shard[1]))
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"batch {index} of {len(self)}")
         size = self.batch_size // self.shard[1]
@@ -103,7 +119,14 @@ class Batches(keras.utils.PyDataset):
         return (x * np.float32(1 / 255) if x.dtype == np.uint8 else x), self.y[rows]
 
 
-def tf_batches(x, y, batch_size=128, seed=None, shard=(0, 1), epoch=0):
+def tf_batches(
+    x: ArrayLike,
+    y: ArrayLike,
+    batch_size: int = 128,
+    seed: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    epoch: int = 0,
+) -> tf.data.Dataset:
     """Make the batches inside ``tf.data``: the fastest way to feed TensorFlow.
 
     Parameters
@@ -155,8 +178,8 @@ def tf_batches(x, y, batch_size=128, seed=None, shard=(0, 1), epoch=0):
         rows = tf.numpy_function(rows_of_next_epoch, [], tf.int64)
         return tf.ensure_shape(rows, (steps, size))
 
-    # One matrix of rows an epoch, one element a batch. A data set for each epoch, nested
-    # in another by flat_map, says the same and takes far longer to start.
+    # One matrix of rows per epoch, one element per batch. A data set per epoch, nested
+    # in another by flat_map, gives the same and takes far longer to start.
     dataset = tf.data.Dataset.from_tensors(0).map(draw).unbatch().enumerate()
     dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(steps))
@@ -164,7 +187,7 @@ def tf_batches(x, y, batch_size=128, seed=None, shard=(0, 1), epoch=0):
 
 
 def _rows(samples, batch_size, seed, epoch, shard):
-    """The samples that a worker takes in an epoch, batch after batch, in order."""
+    """Return the samples that a worker takes in an epoch, batch after batch."""
     index, workers = shard
     order = np.arange(samples)
     if seed is not None:
@@ -188,15 +211,15 @@ def _checked(x, y, batch_size, seed, shard, epoch=0):
         ("seed", 0 if seed is None else seed, 0),
         ("epoch", epoch, 0),
     ):
-        if not _is_whole(value) or value < least:
+        if not is_whole(value, least):
             raise ValueError(
                 f"{name}: expected an integer of at least {least}, got {value!r}."
             )
     if (
         not isinstance(shard, (tuple, list))
         or len(shard) != 2
-        or not all(map(_is_whole, shard))
-        or not 0 <= shard[0] < shard[1]
+        or not all(is_whole(number, 0) for number in shard)
+        or shard[0] >= shard[1]
     ):
         raise ValueError(
             "shard: expected a worker's index, from 0, and the number of workers, such "
@@ -215,7 +238,3 @@ def _checked(x, y, batch_size, seed, shard, epoch=0):
             f"{batch_size}, of which each of {workers} workers would take its part."
         )
     return x, y
-
-
-def _is_whole(value):
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 Images come as ``(samples, 28, 28, 1)``, labels as integers from 0 to 9. By default
 pixels are ``float32`` from 0 to 1, ready for a network. With ``dtype="uint8"`` they
 are the bytes as published, four times smaller: what :class:`nestrade_lib.Batches`
-and :func:`nestrade_lib.tf_batches` like best, since they scale a batch at a time.
+and :func:`nestrade_lib.tf_batches` like best, since they scale batch by batch.
 """
 
 import hashlib
@@ -18,13 +18,16 @@ MNIST_FILE = Path(__file__).parent / "datasets" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 FASHION_SHA256 = "5b6d2c4c694a91887af8ab7d039c04f80af3c29378d731c93a538d2e831aa469"
 
+Pair = tuple[np.ndarray, np.ndarray]  # images and labels
+DataSet = tuple[Pair, Pair]  # for training, for testing
+
 FASHION_NAMES = (
     "T-shirt", "trouser", "pullover", "dress", "coat",
     "sandal", "shirt", "sneaker", "bag", "ankle boot",
 )  # fmt: skip
 
 
-def load_mnist(dtype="float32"):
+def load_mnist(dtype: str = "float32") -> DataSet:
     """Load the handwritten digits, from the file inside the package.
 
     Parameters
@@ -58,7 +61,7 @@ def load_mnist(dtype="float32"):
     return _as_images(read_npz(MNIST_FILE, MNIST_SHA256), dtype)
 
 
-def load_fashion_mnist(dtype="float32"):
+def load_fashion_mnist(dtype: str = "float32") -> DataSet:
     """Load Fashion-MNIST: ten kinds of clothing in the format of MNIST, harder.
 
     The file ``fashion_mnist.npz`` is read from the folder that the environment
@@ -115,44 +118,20 @@ def load_fashion_mnist(dtype="float32"):
     return _as_images(arrays, dtype)
 
 
-def read_npz(path, sha256):
-    """Read the arrays of an ``.npz`` file whose every byte is known.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    sha256 : str
-        The hash that its bytes must have, in hexadecimal.
-
-    Returns
-    -------
-    dict of str to numpy.ndarray
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If its hash is another: cut short, altered, or another file.
-
-    Examples
-    --------
-    >>> sorted(read_npz(MNIST_FILE, MNIST_SHA256))
-    ['x_test', 'x_train', 'y_test', 'y_train']
-    """
+def read_npz(path: Path, sha256: str) -> dict[str, np.ndarray]:
+    """Read the arrays of an ``.npz`` file, whose bytes must have the given hash."""
     if not path.is_file():
         raise FileNotFoundError(
             f"The data file {path} is missing. Install nestrade-lib again, or put the "
             f"file with SHA-256 {sha256} there."
         )
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
         whole = zipfile.is_zipfile(io.BytesIO(content))
         raise ValueError(
             f"The data file {path} is {'altered' if whole else 'cut short or altered'}: "
-            f"expected SHA-256 {sha256}, got {found} ({len(content):,} bytes). Delete "
+            f"expected SHA-256 {sha256}, got {digest} ({len(content):,} bytes). Delete "
             "it and install or download it again."
         )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:

@@ -10,11 +10,14 @@ in a widget cannot carry alt text: show the same content as a figure beside it.
 """
 
 import io
+from collections.abc import Callable, Mapping, Sequence
 
+import ipywidgets
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 
-def picture_slider(pictures, name):
+def picture_slider(pictures: Mapping[str, Figure], name: str) -> ipywidgets.VBox:
     """Make a slider over figures.
 
     Parameters
@@ -44,7 +47,9 @@ def picture_slider(pictures, name):
     return picture_sliders(pictures.get, {name: list(pictures)})
 
 
-def picture_sliders(draw, settings):
+def picture_sliders(
+    draw: Callable[..., Figure], settings: Mapping[str, Sequence]
+) -> ipywidgets.VBox:
     """Make several sliders over figures, one for each combination of their settings.
 
     Parameters
@@ -73,8 +78,6 @@ def picture_sliders(draw, settings):
     >>> [slider.options for slider in sliders.children[:2]]
     [('1', '2'), ('small', 'large')]
     """
-    import ipywidgets
-
     if not settings or not all(len(values) for values in settings.values()):
         raise ValueError(
             f"settings: expected sliders with at least one value each, got {settings!r}."

@@ -1,5 +1,7 @@
 """Devices that train together: bytes in the ring, merged statistics, what a cut saves."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from nestrade_lib.book.simulate import Cluster, Workload, efficiency, throughput
@@ -8,7 +10,7 @@ from nestrade_lib.book.simulate import Cluster, Workload, efficiency, throughput
 CONVOLUTIONS = {"params": 14_714_688 / 138_357_544, "macs": 15.347 / 15.470}
 
 
-def check_ring_traffic(answer):
+def check_ring_traffic(answer: float) -> None:
     """Check the megabytes that each of 16 devices sends to add up gradients of 400 MB.
 
     Parameters
@@ -37,7 +39,9 @@ def check_ring_traffic(answer):
     print("Right: less than twice the gradients, however many devices.")
 
 
-def check_merged_statistics(function):
+def check_merged_statistics(
+    function: Callable[..., tuple[np.ndarray, np.ndarray]],
+) -> None:
     """Check a function that makes a batch's statistics from those of its parts.
 
     Parameters
@@ -80,7 +84,7 @@ def check_merged_statistics(function):
     print("Right: the statistics of the whole batch, and nobody has seen all of it.")
 
 
-def check_lighter_vgg(convolutions, dense):
+def check_lighter_vgg(convolutions: float, dense: float) -> None:
     """Check cuts of VGG-16 that let 64 GPUs reach 80 %, at three times the rate.
 
     Simulated: 64 images a GPU, P100s of 154 images a second in machines of eight, with

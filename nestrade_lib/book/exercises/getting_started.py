@@ -1,12 +1,14 @@
 """Counting what a layer costs, and a small network."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
 from nestrade_lib.costs import count_costs
 
 
-def check_convolution_macs(answer):
+def check_convolution_macs(answer: int) -> None:
     """Check the MACs of a 3×3 convolution with 32 filters, "same", on 28×28×1.
 
     Parameters
@@ -32,7 +34,7 @@ def check_convolution_macs(answer):
     print("Right: one weight, one use a position.")
 
 
-def check_l1_penalty(function):
+def check_l1_penalty(function: Callable[[np.ndarray, float], float]) -> None:
     """Check a function ``(kernel, strength) -> penalty`` against Keras' L1.
 
     Parameters
@@ -62,7 +64,9 @@ def check_l1_penalty(function):
     print("Right: the sum of all distances from zero.")
 
 
-def check_small_network(model, x_test, y_test):
+def check_small_network(
+    model: keras.Model, x_test: np.ndarray, y_test: np.ndarray
+) -> None:
     """Check a network with a tenth of LeNet-5's MACs that still reads 97 % of digits.
 
     Parameters

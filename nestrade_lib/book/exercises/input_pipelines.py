@@ -1,11 +1,13 @@
 """Feeding a device: the rate it needs, each worker's share, whole batches at once."""
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def check_needed_rate(answer):
+def check_needed_rate(answer: float) -> None:
     """Check the images a second that eight devices need, 256 each, in steps of 0.2 s.
 
     Parameters
@@ -33,7 +35,7 @@ def check_needed_rate(answer):
     print("Right: the global batch over the time of a step.")
 
 
-def check_worker_rows(function):
+def check_worker_rows(function: Callable[..., ArrayLike]) -> None:
     """Check a function that says which samples a worker takes, batch by batch.
 
     Parameters
@@ -84,7 +86,7 @@ def check_worker_rows(function):
     print("Right: one order for all, and a part of it for each.")
 
 
-def check_shifted(function):
+def check_shifted(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """Check a function that moves each image of a batch by a random step, all at once.
 
     Parameters
@@ -120,19 +122,19 @@ def check_shifted(function):
         f"Not yet: expected {images.dtype} of shape {images.shape}, got {moved.dtype} "
         f"of shape {moved.shape}."
     )
-    found = [_shift(*pair) for pair in zip(images, moved, strict=True)]
-    assert None not in found, (
-        f"Not yet: image {found.index(None)} is not a shifted copy with zeros at its "
+    shifts = [_shift(*pair) for pair in zip(images, moved, strict=True)]
+    assert None not in shifts, (
+        f"Not yet: image {shifts.index(None)} is not a shifted copy with zeros at its "
         "edges."
     )
-    assert len(set(found)) == 25, (
-        f"Not yet: {len(set(found))} of the 25 shifts occur among 500 images."
+    assert len(set(shifts)) == 25, (
+        f"Not yet: {len(set(shifts))} of the 25 shifts occur among 500 images."
     )
     assert np.array_equal(moved, function(images.copy(), 0)), (
         "Not yet: the same seed has to move the images alike."
     )
     assert not np.array_equal(moved, function(images.copy(), 1)), (
-        "Not yet: another seed has to move them otherwise."
+        "Not yet: another seed has to move them differently."
     )
     assert calls[0] < len(images), (
         f"Not yet: right, but {calls[0]:,} calls for {len(images)} images: one by one."

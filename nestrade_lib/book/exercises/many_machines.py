@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from nestrade_lib.book.simulate import Cluster, Workload, plan, steps_to_loss
 
 
-def check_hours_between_failures(answer):
+def check_hours_between_failures(answer: float) -> None:
     """Check the hours between failures of 730 machines that fail every five years each.
 
     Parameters
@@ -34,7 +35,7 @@ def check_hours_between_failures(answer):
     print("Right: a group of machines fails as often as all of them together.")
 
 
-def check_read_newest(function):
+def check_read_newest(function: Callable[[Path], tuple[int, bytes] | None]) -> None:
     """Check a function that finds the newest file whose bytes are those written.
 
     Parameters
@@ -101,7 +102,7 @@ def _expect(function, folder, expected, case):
     assert bytes(body) == expected[1], f"Not yet: {case}, but the bytes are others."
 
 
-def check_devices_for_deadline(devices, minutes=20):
+def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
     """Check the smallest number of devices that train ResNet-50 in so many minutes.
 
     The chapter's plan: 64 images a device, a noise scale of 8,192, DGX-1 machines of

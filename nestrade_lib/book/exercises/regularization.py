@@ -1,10 +1,12 @@
 """What a penalty does to weights."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 import numpy as np
 
 
-def check_soft_threshold(answer):
+def check_soft_threshold(answer: Sequence[float]) -> None:
     """Check what an L1 step of 0.5 makes of the weights 0.3, -1.2 and 0.8.
 
     Parameters
@@ -28,7 +30,9 @@ def check_soft_threshold(answer):
     print("Right: half a unit nearer to zero, and never past it.")
 
 
-def check_elastic_step(function):
+def check_elastic_step(
+    function: Callable[[np.ndarray, float, float], np.ndarray],
+) -> None:
     """Check a step ``(x, t, s) -> z`` that minimizes ``½(z-x)² + t·|z| + ½s·z²``.
 
     Parameters
@@ -54,7 +58,9 @@ def check_elastic_step(function):
     print("Right: first the length, then the share.")
 
 
-def check_few_units(network, x_test, y_test):
+def check_few_units(
+    network: keras.Model, x_test: np.ndarray, y_test: np.ndarray
+) -> None:
     """Check a network of at most 12 units in layer ``hidden`` that reads 89 % of digits.
 
     Parameters

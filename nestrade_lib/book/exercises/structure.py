@@ -1,5 +1,7 @@
 """What belongs to a channel, and what cutting it saves."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -7,7 +9,7 @@ from nestrade_lib.dependency import UnsupportedLayer, trace
 from nestrade_lib.surgery import RefusedCut, restructure
 
 
-def check_channel_parameters(answer):
+def check_channel_parameters(answer: int) -> None:
     """Check how many parameters go with one channel of LeNet-5's first convolution.
 
     Parameters
@@ -34,7 +36,7 @@ def check_channel_parameters(answer):
     print("Right: few numbers make a channel, many read it.")
 
 
-def check_lenet_macs(function):
+def check_lenet_macs(function: Callable[[int, int, int], int]) -> None:
     """Check a function ``(conv1, conv2, dense1) -> MACs`` of LeNet-5's widths.
 
     Parameters
@@ -60,10 +62,10 @@ def check_lenet_macs(function):
     print("Right: nothing needs to be built to know what it would cost.")
 
 
-def check_layer_rule(kind):
+def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
     """Check that a layer class of your own has a rule under which a cut is exact.
 
-    A network around it is traced, half of its channels are cut, and the proof compares
+    A network around it is traced, some of its channels are cut, and `restructure` compares
     the two.
 
     Parameters

@@ -1,13 +1,15 @@
 """Training to a budget: its path, and scores of one's own."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
-from nestrade_lib.dependency import trace
+from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.schedule import Budget
 
 
-def check_budget_path(macs, params):
+def check_budget_path(macs: float, params: float) -> None:
     """Check what ``Budget(macs=0.25, params=0.05)`` allows halfway, in percent.
 
     Parameters
@@ -33,7 +35,9 @@ def check_budget_path(macs, params):
     print("Right: most of the way is gone in the first half.")
 
 
-def check_reading_scores(function):
+def check_reading_scores(
+    function: Callable[[keras.Model, ChannelGraph], np.ndarray],
+) -> None:
     """Check scores by the L1 norm of the weights that read a channel.
 
     Parameters

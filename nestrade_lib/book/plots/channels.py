@@ -12,18 +12,25 @@ together or not at all.
 >>> plt.close(figure)
 """
 
+from collections.abc import Mapping
+
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from nestrade_lib.book.plots.style import BLUE, GREEN, INK, SKY, style
+from nestrade_lib.dependency import ChannelGraph
 
 # Light enough for the black number on them.
 COLOURS = (SKY, "#E69F00", GREEN, "#CC79A7", "#F0E442", "#A6A6F7", "#F08A5D", "#BBDDBB")
 GREY = "#D9D9D9"
 
 
-def plot_channels(network, graph, mask=None):
+def plot_channels(
+    network: keras.Model, graph: ChannelGraph, mask: np.ndarray | None = None
+) -> Figure:
     """Draw the channels of each layer's output, coloured by the group they belong to.
 
     Parameters
@@ -66,7 +73,9 @@ def plot_channels(network, graph, mask=None):
     return figure
 
 
-def plot_widths(widths, dense):
+def plot_widths(
+    widths: Mapping[str, Mapping[str, int]], dense: Mapping[str, int]
+) -> Figure:
     """Draw how many channels each layer keeps, a panel for each choice.
 
     Parameters

@@ -1,6 +1,10 @@
 """Images under their labels, and what a network answers to one."""
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import (
     BLUE,
@@ -9,7 +13,12 @@ from nestrade_lib.book.plots.style import (
 )
 
 
-def plot_digits(images, labels, predicted=None, columns=10):
+def plot_digits(
+    images: np.ndarray,
+    labels: Sequence,
+    predicted: Sequence | None = None,
+    columns: int = 10,
+) -> Figure:
     """Draw images in rows, each under its label.
 
     Parameters
@@ -51,7 +60,7 @@ def plot_digits(images, labels, predicted=None, columns=10):
     return figure
 
 
-def plot_answers(picture, answers):
+def plot_answers(picture: np.ndarray, answers: Mapping[str, np.ndarray]) -> Figure:
     """Draw a digit, and what a network answers at several temperatures.
 
     Parameters

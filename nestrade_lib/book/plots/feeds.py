@@ -9,16 +9,22 @@ next batches, up to `ahead` of them, while the device works.
 ([0.0, 2.0, 5.0], [2.0, 5.0, 8.0])
 """
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from nestrade_lib.book.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, style
 
 YELLOW, GREY = "#F0E442", "#D9D9D9"
 
 
-def timeline(feed, step, batches, ahead=0):
+def timeline(
+    feed: float, step: float, batches: int, ahead: int = 0
+) -> tuple[list[float], list[float]]:
     """Compute when each batch is begun by the feeder and by the device.
 
     Parameters
@@ -51,7 +57,9 @@ def timeline(feed, step, batches, ahead=0):
     return feeds, steps
 
 
-def plot_timelines(cases, step, until):
+def plot_timelines(
+    cases: Mapping[str, tuple[float, int]], step: float, until: float
+) -> Figure:
     """Draw feeder and device as bars over time, a panel for each case.
 
     Parameters
@@ -94,7 +102,9 @@ def plot_timelines(cases, step, until):
     return figure
 
 
-def plot_rates(rates, unit="thousand images a second"):
+def plot_rates(
+    rates: Mapping[str, float], unit: str = "thousand images a second"
+) -> Figure:
     """Draw rates as bars on a logarithmic axis.
 
     Parameters
@@ -123,7 +133,9 @@ def plot_rates(rates, unit="thousand images a second"):
     return figure
 
 
-def plot_shares(shares, samples, columns=24):
+def plot_shares(
+    shares: Mapping[str, Sequence[ArrayLike]], samples: int, columns: int = 24
+) -> Figure:
     """Draw which worker takes each sample, a panel for each way to share.
 
     Parameters
@@ -175,7 +187,7 @@ def plot_shares(shares, samples, columns=24):
     return figure
 
 
-def plot_busy(step, feeds):
+def plot_busy(step: float, feeds: ArrayLike) -> Figure:
     """Draw which share of the time a device works, over the feeder's time for a batch.
 
     Parameters

@@ -5,12 +5,17 @@
 >>> plt.close(figure)
 """
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, style
 from nestrade_lib.book.simulate import (
+    Cluster,
+    Workload,
     efficiency,
     ring_seconds,
     step_seconds,
@@ -22,7 +27,9 @@ SIGNED = matplotlib.colors.LinearSegmentedColormap.from_list(
 )
 
 
-def plot_split(parts, gradients, whole):
+def plot_split(
+    parts: Sequence[np.ndarray], gradients: Sequence[np.ndarray], whole: np.ndarray
+) -> Figure:
     """Draw each replica's samples and gradient, their average, and the whole batch's.
 
     Parameters
@@ -87,7 +94,7 @@ def plot_split(parts, gradients, whole):
     return figure
 
 
-def plot_ring(rounds):
+def plot_ring(rounds: Mapping[str, np.ndarray]) -> Figure:
     """Draw how many devices' numbers are added up in each piece, round by round.
 
     Parameters
@@ -136,7 +143,9 @@ def plot_ring(rounds):
     return figure
 
 
-def plot_step(workload, cluster, devices, until):
+def plot_step(
+    workload: Workload, cluster: Cluster, devices: int, until: float
+) -> Figure:
     """Draw what one simulated step is made of.
 
     Parameters
@@ -187,7 +196,9 @@ def plot_step(workload, cluster, devices, until):
     return figure
 
 
-def plot_efficiency(cases, devices):
+def plot_efficiency(
+    cases: Mapping[str, tuple[Workload, Cluster]], devices: Sequence[int]
+) -> Figure:
     """Draw simulated efficiency over the number of devices.
 
     Parameters
@@ -222,7 +233,7 @@ def plot_efficiency(cases, devices):
     return figure
 
 
-def plot_rules(batches, losses):
+def plot_rules(batches: Sequence[int], losses: Mapping[str, np.ndarray]) -> Figure:
     """Draw the loss after training over the batch, a line for each learning rate rule.
 
     Parameters

@@ -4,6 +4,7 @@ The colours are Okabe and Ito's, which the colour-blind tell apart.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 
@@ -33,7 +34,7 @@ _STYLE = {
 
 
 @contextlib.contextmanager
-def style():
+def style() -> Iterator[None]:
     """Draw in the book's style inside a ``with`` block.
 
     Examples

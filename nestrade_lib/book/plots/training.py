@@ -1,7 +1,11 @@
 """What networks cost, and how their training went."""
 
+from collections.abc import Mapping, Sequence
+
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import (
     BLUE,
@@ -9,9 +13,11 @@ from nestrade_lib.book.plots.style import (
     ORANGE,
     style,
 )
+from nestrade_lib.costs import CostTable
+from nestrade_lib.trainer import Nestrade
 
 
-def plot_costs(costs):
+def plot_costs(costs: CostTable) -> Figure:
     """Draw where the parameters sit and where the work is done, layer by layer.
 
     Parameters
@@ -50,7 +56,7 @@ def plot_costs(costs):
     return figure
 
 
-def plot_history(history, metric="accuracy"):
+def plot_history(history: keras.callbacks.History, metric: str = "accuracy") -> Figure:
     """Draw a metric over the epochs, in training and in validation.
 
     Parameters
@@ -88,7 +94,7 @@ def plot_history(history, metric="accuracy"):
     return figure
 
 
-def plot_run(trainer):
+def plot_run(trainer: Nestrade) -> Figure:
     """Draw how a Nestrade run went: widths and costs at each cut, accuracy each epoch.
 
     Parameters
@@ -148,7 +154,12 @@ def plot_run(trainer):
     return figure
 
 
-def plot_curve(errors, deviations, shares, dense):
+def plot_curve(
+    errors: Mapping[str, Sequence[float]],
+    deviations: Mapping[str, Sequence[float]],
+    shares: Sequence[float],
+    dense: float,
+) -> Figure:
     """Draw the errors of several methods over what is left of the work.
 
     Parameters

@@ -5,14 +5,22 @@
 >>> plt.close(figure)
 """
 
+from collections.abc import Callable, Mapping
+
 import matplotlib.colors
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import BLUE, INK, ORANGE, style
 
 
-def plot_kernels(kernels, shape=(28, 28), columns=10, limit=None):
+def plot_kernels(
+    kernels: Mapping[str, np.ndarray],
+    shape: tuple[int, int] = (28, 28),
+    columns: int = 10,
+    limit: float | None = None,
+) -> Figure:
     """Draw the weights into each unit as a picture, a row for each kernel.
 
     Parameters
@@ -56,7 +64,9 @@ def plot_kernels(kernels, shape=(28, 28), columns=10, limit=None):
     return figure
 
 
-def plot_steps(steps, limit=2.0):
+def plot_steps(
+    steps: Mapping[str, Callable[[np.ndarray], np.ndarray]], limit: float = 2.0
+) -> Figure:
     """Draw what becomes of one number in a step, for several kinds of step.
 
     Parameters
@@ -64,7 +74,7 @@ def plot_steps(steps, limit=2.0):
     steps : dict of str to callable
         Each takes an array of numbers and returns what they become.
     limit : float
-        Drawn from ``-limit`` to ``limit``.
+        The axis goes from ``-limit`` to ``limit``.
 
     Returns
     -------
@@ -87,8 +97,8 @@ def plot_steps(steps, limit=2.0):
     return figure
 
 
-def plot_norms(norms):
-    """Draw the norms of a layer's units, the largest first, a line a network.
+def plot_norms(norms: Mapping[str, np.ndarray]) -> Figure:
+    """Draw the norms of a layer's units, the largest first, one line per network.
 
     Parameters
     ----------

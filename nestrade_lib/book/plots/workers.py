@@ -6,8 +6,11 @@
 >>> plt.close(figure)
 """
 
+from collections.abc import Mapping, Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import (
     BLUE,
@@ -19,9 +22,14 @@ from nestrade_lib.book.plots.style import (
     SKY,
     style,
 )
+from nestrade_lib.book.simulate import Cluster, Measurement
 
 
-def plot_lives(begins, stops, killed=None):
+def plot_lives(
+    begins: Sequence[tuple[float, int, int, int]],
+    stops: Sequence[float],
+    killed: tuple[float, int] | None = None,
+) -> Figure:
     """Draw each worker's epochs over time, and where the group was stopped.
 
     Parameters
@@ -76,7 +84,9 @@ def plot_lives(begins, stops, killed=None):
     return figure
 
 
-def plot_lost(intervals, parts, best):
+def plot_lost(
+    intervals: np.ndarray, parts: Mapping[str, np.ndarray], best: float
+) -> Figure:
     """Draw which share of the time failures and checkpoints cost, over the interval.
 
     Parameters
@@ -124,7 +134,9 @@ def plot_lost(intervals, parts, best):
     return figure
 
 
-def plot_published(points, cluster, seen):
+def plot_published(
+    points: Sequence[Measurement], cluster: Cluster, seen: int
+) -> Figure:
     """Draw published throughputs and the simulator's, as shares of the ideal.
 
     Parameters
