@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nestrade_lib.internals import all_layers
 from nestrade_lib.names import variable_paths
 
 
@@ -119,7 +120,7 @@ def bn_scale(network, graph):
     """
     norms = [
         layer
-        for layer in network._flatten_layers()
+        for layer in all_layers(network)
         if isinstance(layer, keras.layers.BatchNormalization) and layer.scale
     ]
     paths = variable_paths(network.variables)

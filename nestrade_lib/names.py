@@ -10,7 +10,8 @@ may be those of its neighbours. The second of a path is numbered.
 from collections import Counter
 
 import keras
-from keras.src.models import Functional
+
+from nestrade_lib.internals import inner_layers, is_functional
 
 
 def layer_names(network):
@@ -87,12 +88,12 @@ def _numbered(names):
 
 def _collect(layer, path, paths):
     """The path to each layer inside this one, where it is met first."""
-    if isinstance(layer, Functional):
+    if is_functional(layer):
         inside = layer.operations
     elif isinstance(layer, keras.Sequential):
         inside = layer.layers
     else:
-        inside = getattr(layer, "_layers", ())
+        inside = inner_layers(layer) if isinstance(layer, keras.Layer) else ()
     for each in inside:
         if id(each) not in paths and hasattr(each, "name"):
             paths[id(each)] = (*path, each.name)

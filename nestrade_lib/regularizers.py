@@ -25,6 +25,7 @@ from nestrade_lib.engines.replicas import (
     sum_over_replicas,
 )
 from nestrade_lib.importance import group_sums
+from nestrade_lib.internals import trained_variables
 
 
 class GroupLasso(keras.regularizers.Regularizer):
@@ -165,7 +166,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
     def apply(self, grads, trainable_variables=None):
         if not self.built:
             self.build(trainable_variables)
-        variables = trainable_variables or self._trainable_variables
+        variables = trainable_variables or trained_variables(self)
         self._score(grads, variables)
         step = functools.partial(self.inner_optimizer.apply, grads, trainable_variables)
         if isinstance(self.inner_optimizer, keras.optimizers.LossScaleOptimizer):
@@ -176,7 +177,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
 
     def stateless_apply(self, optimizer_variables, grads, trainable_variables):
         # As `apply`, on values: an inner optimizer may have its own way to do this.
-        own, inner = self._variables, self.inner_optimizer
+        own, inner = super().variables, self.inner_optimizer
         state = list(zip(self.variables, optimizer_variables, strict=True))
         with keras.StatelessScope(state_mapping=state) as scope:
             self._score(grads, trainable_variables)
@@ -184,11 +185,12 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         trained, moved = inner.stateless_apply(
             optimizer_variables[len(own) :], grads, trainable_variables
         )
-        state = list(zip(self._trainable_variables, trained, strict=True))
+        variables = trained_variables(self)
+        state = list(zip(variables, trained, strict=True))
         state += list(zip(own, scored, strict=True))
         with keras.StatelessScope(state_mapping=state) as scope:
-            self._shrink(self._trainable_variables)
-        shrunk = [scope.get_current_value(v) for v in self._trainable_variables]
+            self._shrink(variables)
+        shrunk = [scope.get_current_value(v) for v in variables]
         return shrunk, [scope.get_current_value(v) for v in own] + moved
 
     def _score(self, grads, variables):
@@ -219,7 +221,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        return self._variables + self.inner_optimizer.variables
+        return super().variables + self.inner_optimizer.variables
 
     @property
     def iterations(self):

@@ -23,6 +23,7 @@ import keras
 from nestrade_lib.costs import count_costs
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
+from nestrade_lib.internals import results_in_order
 from nestrade_lib.schedule import Budget, Schedule
 from nestrade_lib.training.arguments import check_fit, check_trainer
 from nestrade_lib.training.data import data_adapter
@@ -220,7 +221,7 @@ class Nestrade:
         logs = self.engine.evaluate(
             self.network, listed, **data, batch_size=batch_size, steps=steps
         )
-        return logs if return_dict else self.network._flatten_metrics_in_order(logs)
+        return logs if return_dict else results_in_order(self.network, logs)
 
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As Keras' ``predict``, of the network as it is now."""

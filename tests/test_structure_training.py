@@ -15,8 +15,8 @@ from keras import optimizers
 
 from nestrade_lib import count_costs, restructure, trace, verify
 from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.internals import blank_variables
 from nestrade_lib.optimizers import innermost
-from nestrade_lib.surgery.rebuild import blank_variables
 from nestrade_lib.surgery.verification import random_inputs, tolerance
 from tests.support.cuts import outputs, random_cut, randomize, trained, zero_channels
 

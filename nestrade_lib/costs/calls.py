@@ -8,6 +8,7 @@ from keras import layers as kl
 
 from nestrade_lib.arrays import in_order
 from nestrade_lib.costs.registry import find_rule
+from nestrade_lib.internals import from_keras, watched_calls
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class Call:
         rule = find_rule(self.layer)
         if rule:
             return rule(self.layer, self.input_shapes, self.output_shape)
-        from_keras = type(self.layer).__module__.startswith("keras.")
+        by_keras = from_keras(type(self.layer))
         vectors = all(len(v.shape) <= 1 for v in self.variables)
-        return [] if not self.variables or (from_keras and vectors) else None
+        return [] if not self.variables or (by_keras and vectors) else None
 
     @property
     def macs(self):
@@ -81,12 +82,11 @@ def record_calls(model):
     """
     inputs = _one_sample(model)
     inside = [[]]  # a list for each layer being called: the calls seen inside it
-    plain_call = keras.Layer.__call__
 
-    def watched_call(layer, *args, **kwargs):
+    def observed(call, layer, *args, **kwargs):
         inside.append([])
         try:
-            outputs = plain_call(layer, *args, **kwargs)
+            outputs = call(layer, *args, **kwargs)
         finally:
             nested = inside.pop()
         if isinstance(layer, (kl.RNN, kl.TimeDistributed)):
@@ -96,12 +96,9 @@ def record_calls(model):
         )
         return outputs
 
-    keras.Layer.__call__ = watched_call
     attempt = _Attempt(model, inside)
-    try:
+    with watched_calls(observed):
         keras.Operation.compute_output_spec(attempt, inputs)
-    finally:
-        keras.Layer.__call__ = plain_call
     return inside[0]
 
 

@@ -5,11 +5,11 @@ network is built from it: every edit that a rule asks for has its place there.
 """
 
 import keras
-from keras.src.models import Functional
 
 from nestrade_lib.dependency.call import Application, Call, Record, UnsupportedLayer
 from nestrade_lib.dependency.labels import Channels
 from nestrade_lib.dependency.registry import find_rule
+from nestrade_lib.internals import all_layers, from_keras, is_functional
 from nestrade_lib.names import layer_names, variable_paths
 
 _HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
@@ -50,8 +50,7 @@ class Walk:
 
     def network(self, network):
         """The axes of a whole network's outputs; its inputs have no channels."""
-        graph = isinstance(network, (Functional, keras.Sequential))
-        if not graph:
+        if not (is_functional(network) or isinstance(network, keras.Sequential)):
             Call(self, network, {}, (), [], {}).refuse(_HIDDEN)
         require_no_memory(network)
         try:
@@ -70,7 +69,7 @@ class Walk:
     def apply(self, layer, config, path, args, kwargs, node=None):
         """The axes of a layer's outputs, from its arguments."""
         call = Call(self, layer, config, path, args, kwargs, node)
-        if not type(layer).__module__.startswith("keras."):  # Keras finds its own
+        if not from_keras(type(layer)):  # Keras finds its own
             self.record.custom_objects[type(layer).__name__] = type(layer)
         self.met.add(call.name)
         if call.path and call.name in self.ignored_layers:
@@ -98,17 +97,16 @@ class Walk:
 
     def _network(self, call):
         network = call.layer
-        own = type(network).call
-        known = own in (keras.Sequential.call, Functional.call)
-        if known and "layers" not in call.config:
+        by_keras = from_keras(type(network).call)
+        if by_keras and "layers" not in call.config:
             call.refuse(
                 "its class takes other arguments than inputs and outputs, so its "
                 "configuration has no graph (keras.Model(network.inputs, "
                 "network.outputs) has the same layers, and has one)"
             )
-        if isinstance(network, keras.Sequential) and own is keras.Sequential.call:
+        if by_keras and isinstance(network, keras.Sequential):
             return self._chain(call)
-        if isinstance(network, Functional) and own is Functional.call:
+        if by_keras and is_functional(network):
             return self._graph(call)
         call.refuse(_HIDDEN)
 
@@ -164,7 +162,7 @@ class Walk:
             waiting = later
         return [
             # A functional model's configuration counts its calls from one here.
-            output_of(known[name, node - isinstance(layers[name], Functional)], index)
+            output_of(known[name, node - is_functional(layers[name])], index)
             for name, node, index in references(call.config["output_layers"])
         ]
 
@@ -240,7 +238,7 @@ def has_channels(channels):
 
 def is_builtin(layer):
     """Keras' own layers, except those that run the user's code."""
-    return type(layer).__module__.startswith("keras.") and not isinstance(
+    return from_keras(type(layer)) and not isinstance(
         layer, (keras.layers.Lambda, keras.layers.Wrapper, keras.layers.RNN)
     )
 
@@ -254,7 +252,7 @@ def is_frozen(layer):
 def require_no_memory(network):
     """States from batch to batch are of one batch size, and none of Keras' variables."""
     kinds = (keras.layers.RNN, keras.layers.Bidirectional)
-    for layer in network._flatten_layers():
+    for layer in all_layers(network):
         if isinstance(layer, kinds) and layer.stateful:
             raise UnsupportedLayer(
                 f"Layer {layer.name!r} ({type(layer).__name__}): expected a layer that "

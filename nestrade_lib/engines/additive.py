@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
 from nestrade_lib.engines.feeding import spread
+from nestrade_lib.internals import compute_loss
 
 ROWS = 16  # of each replica
 ORDERS = 3  # rows of like sums may hide a coupling
@@ -58,7 +59,7 @@ def _losses(engine, network, batch, rows):
     def loss(batch):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         predicted = network(x, training=False)
-        found = network._compute_loss(x, y, predicted, sample_weight, training=True)
+        found = compute_loss(network, x, y, predicted, sample_weight)
         return tf.reduce_sum(tf.cast(found, "float64"))
 
     @tf.function(autograph=False)

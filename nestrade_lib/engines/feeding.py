@@ -9,9 +9,9 @@ import math
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.trainers.data_adapters.generator_data_adapter import GeneratorDataAdapter
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
+from nestrade_lib.internals import dataset_of
 
 
 def untuned(dataset):
@@ -28,7 +28,7 @@ def untuned(dataset):
 
 def as_dataset(batches):
     """What Keras makes of a generator of batches, untuned."""
-    return untuned(GeneratorDataAdapter(batches).get_tf_dataset())
+    return untuned(dataset_of(batches))
 
 
 def spread_batches(

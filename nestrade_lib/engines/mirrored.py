@@ -33,6 +33,13 @@ from nestrade_lib.engines.repairs import (
     refuse,
     seed_generators,
 )
+from nestrade_lib.internals import (
+    build_metrics,
+    compute_loss,
+    loss_tracker,
+    restore_clipping,
+    restore_draws,
+)
 from nestrade_lib.optimizers import innermost
 
 
@@ -117,8 +124,8 @@ class Mirrored(Engine):
             if norm.name in self._made_right:
                 norm.synchronized = False
         for generator in seed_generators(network):
-            vars(generator).pop("next", None)
-        vars(innermost(network.optimizer)).pop("_clip_gradients", None)
+            restore_draws(generator)
+        restore_clipping(innermost(network.optimizer))
         self._forget()
 
     def _forget(self):
@@ -195,12 +202,11 @@ class Mirrored(Engine):
         local = self.strategy.experimental_local_results
         first = map_arrays(lambda a: local(a)[0], batch)
         with self.scope():
-            network._symbolic_build(data_batch=first)
+            build_metrics(network, first)
 
     def _testing_steps(self, network):
         known, steps = self._tests
-        compiled = network._compile_loss, network._compile_metrics
-        parts = network, network.test_step, network.compute_loss, compiled
+        parts = network, network.test_step, network.compute_loss, loss_tracker(network)
         if parts != known:
             steps = self._tested(network.test_step)
             self._tests = parts, steps
@@ -239,12 +245,11 @@ class Mirrored(Engine):
             with tf.GradientTape() as tape:
                 predicted = network(x, training=True)
                 # Divided by the number of replicas: see `check_loss`.
-                loss = network._compute_loss(
-                    x, y, predicted, sample_weight, training=True
-                )
+                loss = compute_loss(network, x, y, predicted, sample_weight)
                 scaled = network.optimizer.scale_loss(loss)
             rows = tf.shape(keras.tree.flatten(x)[0])[0]
-            network._loss_tracker.update_state(loss * self.replicas, sample_weight=rows)
+            mean = loss_tracker(network)
+            mean.update_state(loss * self.replicas, sample_weight=rows)
             weights = network.trainable_weights
             network.optimizer.apply(tape.gradient(scaled, weights), weights)
             return network.compute_metrics(x, y, predicted, sample_weight)

@@ -3,6 +3,14 @@
 import keras
 import tensorflow as tf
 
+from nestrade_lib.internals import (
+    all_layers,
+    inputs_of,
+    is_masked,
+    producer_of,
+    replace_clipping,
+    replace_draws,
+)
 from nestrade_lib.optimizers import averages_weights, innermost
 
 ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad")
@@ -50,13 +58,17 @@ def refuse(network):
             'Use "sum_over_batch_size"',
         ),
         (
-            _are_masked(network.outputs),
+            any(map(is_masked, network.outputs)),
             "masked outputs",
             "each replica would divide by the length of its own sequences",
             "Pass sample_weight in place of the mask",
         ),
         (
-            any(_are_masked(inputs_of(norm)) for norm in batch_norms(network)),
+            any(
+                is_masked(tensor)
+                for norm in batch_norms(network)
+                for tensor in inputs_of(norm)
+            ),
             "a batch norm of masked inputs",
             "Keras does not take the statistics of what a mask leaves over all replicas",
             "Normalize before the mask",
@@ -72,46 +84,36 @@ def refuse(network):
 def batch_norms(network):
     """Its batch norms, those of nested networks too."""
     norms = keras.layers.BatchNormalization
-    return [x for x in network._flatten_layers() if isinstance(x, norms)]
+    return [x for x in all_layers(network) if isinstance(x, norms)]
 
 
 def seed_generators(network):
     """What its random layers draw from."""
-    values = (v for x in network._flatten_layers() for v in vars(x).values())
+    values = (v for x in all_layers(network) for v in vars(x).values())
     return [v for v in values if isinstance(v, keras.random.SeedGenerator)]
-
-
-def inputs_of(layer):
-    """The symbolic tensors that go into a layer, at all its calls."""
-    nodes = layer._inbound_nodes
-    return [t for node in nodes for t in keras.tree.flatten(node.input_tensors)]
-
-
-def _are_masked(tensors):
-    return any(getattr(t, "_keras_mask", None) is not None for t in tensors)
 
 
 def draw_apart(generator):
     """Let each replica draw from a stream of its own."""
-    if "next" in vars(generator):
-        return
-    draw = generator.next
 
-    def draw_on_replica(ordered=True):
-        seed = draw(ordered)
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            return seed
-        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        return seed + tf.stack([replica * 1_000_003, tf.zeros_like(replica)])
+    def drawing_apart(draw):
+        def draw_on_replica(ordered=True):
+            seed = draw(ordered)
+            context = tf.distribute.get_replica_context()
+            if context is None:
+                return seed
+            replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+            return seed + tf.stack([replica * 1_000_003, tf.zeros_like(replica)])
 
-    generator.next = draw_on_replica
+        return draw_on_replica
+
+    replace_draws(generator, drawing_apart)
 
 
 def biased_sources(norm):
     """Layers with a bias whose output goes straight into a batch norm."""
     for tensor in inputs_of(norm):
-        source = tensor._keras_history.operation
+        source = producer_of(tensor)
         if getattr(source, "use_bias", False) and _is_linear(source):
             yield source
 
@@ -122,19 +124,19 @@ def _is_linear(layer):
 
 def clip_the_sum(optimizer, replicas):
     """Clip what the replicas add up to, and give each its share to add up again."""
-    if "_clip_gradients" in vars(optimizer):
-        return
-    clip = optimizer._clip_gradients
 
-    def clip_the_sum(gradients):
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            return clip(gradients)
-        whole = [tf.convert_to_tensor(gradient) for gradient in gradients]
-        summed = clip(context.all_reduce("SUM", whole))
-        return [gradient / replicas for gradient in summed]
+    def clipping_the_sum(clip):
+        def clip_on_replica(gradients):
+            context = tf.distribute.get_replica_context()
+            if context is None:
+                return clip(gradients)
+            whole = [tf.convert_to_tensor(gradient) for gradient in gradients]
+            summed = clip(context.all_reduce("SUM", whole))
+            return [gradient / replicas for gradient in summed]
 
-    optimizer._clip_gradients = clip_the_sum
+        return clip_on_replica
+
+    replace_clipping(optimizer, clipping_the_sum)
 
 
 def clips(optimizer):

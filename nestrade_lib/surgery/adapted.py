@@ -4,6 +4,8 @@ import tempfile
 
 import keras
 
+from nestrade_lib.internals import inner_layers
+
 _LOOKUPS = (
     keras.layers.StringLookup,
     keras.layers.IntegerLookup,
@@ -55,8 +57,7 @@ def paired_layers(old, new):
     if isinstance(old, keras.Model):
         inner = [(layer, new.get_layer(layer.name)) for layer in old.layers]
     else:
-        inside = {"include_self": False, "recursive": False}
-        inner = zip(old._flatten_layers(**inside), new._flatten_layers(**inside))
+        inner = zip(inner_layers(old), inner_layers(new))
     for one, other in inner:
         yield from paired_layers(one, other)
 

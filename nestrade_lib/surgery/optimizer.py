@@ -1,7 +1,8 @@
 """The optimizer of the smaller network, every slot sliced with its variable."""
 
-import keras
+import contextlib
 
+from nestrade_lib.internals import is_decayed, recorded_slots
 from nestrade_lib.surgery.slices import value
 
 
@@ -32,7 +33,7 @@ def transplant(optimizer, variables, pairs, slices):
     """
     new = _anew(optimizer)
     for before, after in zip(_levels(optimizer), _levels(new)):
-        spared = [new for old, new in pairs if not decays(before, old)]
+        spared = [new for old, new in pairs if not is_decayed(before, old)]
         if spared:
             after.exclude_from_weight_decay(var_list=spared)
     references = _build(new, variables) if optimizer.built else {}
@@ -66,26 +67,9 @@ def transplant(optimizer, variables, pairs, slices):
     return new
 
 
-def decays(optimizer, variable):
-    """Whether this optimizer lets weight decay act on a variable.
-
-    Its configuration does not tell (``exclude_from_weight_decay``).
-
-    Examples
-    --------
-    >>> adam = keras.optimizers.AdamW()
-    >>> adam.exclude_from_weight_decay(var_names=["bias"])
-    >>> decays(adam, keras.Variable([0.0], name="bias"))
-    False
-    """
-    if keras.backend.backend() == "tensorflow":  # which asks for the variable inside
-        variable = variable.value
-    return optimizer._use_weight_decay(variable)
-
-
 def decayed(optimizer, variables):
     """The same of several variables, at each level of an optimizer that wraps others."""
-    return [[decays(level, v) for v in variables] for level in _levels(optimizer)]
+    return [[is_decayed(level, v) for v in variables] for level in _levels(optimizer)]
 
 
 def _anew(optimizer):
@@ -123,23 +107,11 @@ def _from_config(optimizer):
 def _build(optimizer, variables):
     """Build it, recording which variable each of its slots was made for."""
     references = {}
-    for level in _levels(optimizer):
-        _record(level, references)
-    optimizer.build(variables)
-    for level in _levels(optimizer):
-        del level.add_variable_from_reference
+    with contextlib.ExitStack() as recorded:
+        for level in _levels(optimizer):
+            recorded.enter_context(recorded_slots(level, references))
+        optimizer.build(variables)
     return references
-
-
-def _record(level, references):
-    make = level.add_variable_from_reference
-
-    def recorded(reference_variable, *args, **kwargs):
-        slot = make(reference_variable, *args, **kwargs)
-        references[id(slot)] = reference_variable
-        return slot
-
-    level.add_variable_from_reference = recorded
 
 
 def _levels(optimizer):

@@ -3,9 +3,14 @@
 import contextlib
 
 import keras
-import numpy as np
 
 from nestrade_lib.dependency import trace
+from nestrade_lib.internals import (
+    blank_variables,
+    compile_arguments,
+    function_arguments,
+    wrapped_function,
+)
 from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
 from nestrade_lib.surgery.optimizer import transplant
 from nestrade_lib.surgery.slices import Slices, values
@@ -61,28 +66,6 @@ def cut(network, mask, graph=None, compiled=True):
         if compiled:
             compile_like(network, smaller, pairs, slices)
     return smaller
-
-
-@contextlib.contextmanager
-def blank_variables():
-    """New variables start at zero: their values follow, and JAX compiles each draw.
-
-    >>> with blank_variables():
-    ...     variable = keras.Variable(keras.initializers.Ones(), shape=(2, 3))
-    >>> float(keras.ops.sum(variable))
-    0.0
-    """
-    kind, name = keras.Variable, "_initialize_with_initializer"
-    make = getattr(kind, name)
-
-    def blank(shape, dtype=None):
-        return np.zeros(shape, dtype)
-
-    setattr(kind, name, lambda variable, initializer: make(variable, blank))
-    try:
-        yield
-    finally:
-        setattr(kind, name, make)
 
 
 def without_built_shapes(config):
@@ -152,7 +135,7 @@ def compile_like(network, smaller, pairs, slices):
         smaller.compile_from_config(network.get_compile_config())
         smaller.optimizer = optimizer
         return
-    arguments = dict(network._compile_config.config)
+    arguments = compile_arguments(network)
     arguments["optimizer"] = optimizer
     for kind in ("metrics", "weighted_metrics"):
         arguments[kind] = keras.tree.map_structure(fresh_metric, arguments[kind])
@@ -165,7 +148,10 @@ def fresh_metric(metric):
         return metric
     if type(metric) is keras.metrics.MeanMetricWrapper:
         return keras.metrics.MeanMetricWrapper(
-            metric._fn, metric.name, metric.dtype, **metric._fn_kwargs
+            wrapped_function(metric),
+            metric.name,
+            metric.dtype,
+            **function_arguments(metric),
         )
     try:
         return type(metric).from_config(metric.get_config())

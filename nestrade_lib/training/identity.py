@@ -3,6 +3,7 @@
 import re
 
 from nestrade_lib.cluster.digest import digest
+from nestrade_lib.internals import all_layers
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
@@ -38,7 +39,7 @@ def identity_of(trainer, source, epochs, anneal):
     network, weights = trainer.network, source.class_weight or {}
     parts = {
         "the network": (
-            [(type(x).__name__, _config_of(x)) for x in network._flatten_layers()],
+            [(type(x).__name__, _config_of(x)) for x in all_layers(network)],
             [tuple(v.shape) for v in network.variables],
         ),
         "the optimizer, loss or metrics": _compiled_with(network),

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from nestrade_lib.internals import function_arguments
+
 
 def check_labels(network, y):
     """Check array labels of a one-output classifier against its loss.
@@ -41,7 +43,7 @@ def check_labels(network, y):
     is_array = hasattr(y, "shape") and len(y)
     if not (sparse or one_hot) or not is_array or len(network.outputs) != 1:
         return
-    if getattr(loss, "_fn_kwargs", {}).get("axis", -1) not in (
+    if function_arguments(loss).get("axis", -1) not in (
         -1,
         len(network.output_shape) - 1,
     ):

@@ -22,6 +22,7 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from nestrade_lib.book.plots.style import BLUE, GREEN, INK, SKY, style
 from nestrade_lib.dependency import ChannelGraph
+from nestrade_lib.internals import producer_of
 
 # Light enough for the black number on them.
 COLOURS = (SKY, "#E69F00", GREEN, "#CC79A7", "#F0E442", "#A6A6F7", "#F08A5D", "#BBDDBB")
@@ -114,16 +115,14 @@ def plot_widths(
 
 def _calls(network):
     """Layers in the order of their calls, the inputs first."""
-    return getattr(network, "_functional", network).operations
+    return keras.Function(network.inputs, network.outputs).operations
 
 
 def _parents(network):
     """For each layer, in the order of the calls, the layers whose outputs it reads."""
     return {
         layer.name: [
-            parent.operation.name
-            for node in layer._inbound_nodes[:1]
-            for parent in node.parent_nodes
+            producer_of(tensor).name for tensor in keras.tree.flatten(layer.input)
         ]
         for layer in _calls(network)
     }

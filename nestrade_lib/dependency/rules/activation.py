@@ -4,10 +4,11 @@ import functools
 
 import keras
 import numpy as np
-from keras import activations, layers
+from keras import activations, layers, ops
 
 from nestrade_lib.dependency.labels import refill_all, unknown, zero_or_unknown
 from nestrade_lib.dependency.registry import is_elementwise, rule
+from nestrade_lib.internals import class_beside
 
 _ELEMENTWISE = """celu elu erf exp exponential gelu hard_shrink hard_sigmoid hard_silu
 hard_swish hard_tanh hardshrink hardsigmoid hardswish hardtanh leaky_relu linear
@@ -122,7 +123,7 @@ def identity(call):
     layers.GaussianDropout,
     layers.GaussianNoise,
     layers.AlphaDropout,
-    "keras.src.applications.convnext.StochasticDepth",
+    class_beside(keras.applications.ConvNeXtTiny, "StochasticDepth"),
 )
 def noise(call):
     """A random factor leaves zero as it is, and any other constant not constant."""
@@ -141,18 +142,13 @@ def rescaling(call):
 
 @rule(
     *(
-        f"keras.src.ops.nn.{name}"
-        for name in """Relu Relu6 Sigmoid Softplus Softsign Silu Gelu LeakyRelu Elu Selu
-        Celu HardSigmoid HardSilu HardTanh LogSigmoid TanhShrink HardShrink SoftShrink
-        Squareplus SparsePlus Threshold""".split()
+        getattr(ops, name)
+        for name in """relu relu6 sigmoid softplus softsign silu gelu leaky_relu elu selu
+        celu hard_sigmoid hard_silu hard_tanh log_sigmoid tanh_shrink hard_shrink
+        soft_shrink squareplus sparse_plus threshold abs absolute negative square sqrt
+        rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p tanh sin cos sinh cosh arctan
+        arcsinh erf sign clip""".split()
     ),
-    *(
-        f"keras.src.ops.numpy.{name}"
-        for name in """Abs Absolute Negative Square Sqrt Reciprocal Exp Exp2 Expm1 Log
-        Log2 Log10 Log1p Tanh Sin Cos Sinh Cosh Arctan Arcsinh Sign Clip""".split()
-    ),
-    "keras.src.ops.math.Rsqrt",
-    "keras.src.ops.math.Erf",
 )
 def elementwise_operation(call):
     """The operation is called again on the constants, with the arguments it had."""
@@ -163,12 +159,12 @@ def elementwise_operation(call):
     return elementwise(call.inputs[0].axes, again)
 
 
-@rule("keras.src.ops.core.Cast", "keras.src.ops.core.StopGradient")
+@rule(ops.cast, ops.stop_gradient)
 def cast(call):
     return call.inputs[0].axes
 
 
-@rule("keras.src.ops.nn.Softmax", "keras.src.ops.nn.LogSoftmax")
+@rule(ops.softmax, ops.log_softmax)
 def softmax_operation(call):
     axes = call.inputs[0].axes
     normalized = call.layer.axis

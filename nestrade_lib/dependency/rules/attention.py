@@ -6,6 +6,7 @@ from keras import layers
 from nestrade_lib.dependency.labels import refill, repeat_each, unknown
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.dense import affected
+from nestrade_lib.internals import inner_layers
 
 
 @rule(layers.MultiHeadAttention)
@@ -118,8 +119,9 @@ def _outputs(call, query, heads, made):
     output = (*(None for _ in query.axes[:-1]), *made)
     between = [None] * (2 * (len(query.axes) - 2))
     scores = (None, refill(heads, unknown), *between)
-    for inside in (call.layer._softmax, call.layer._dropout_layer):
-        call.activates(inside, scores)
+    for inside in inner_layers(call.layer):
+        if isinstance(inside, (layers.Softmax, layers.Dropout)):
+            call.activates(inside, scores)
     if not call.kwargs.get("return_attention_scores"):
         return output
     return [output, scores]

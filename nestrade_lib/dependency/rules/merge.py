@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from nestrade_lib.dependency.labels import (
     Channels,
@@ -13,6 +13,7 @@ from nestrade_lib.dependency.labels import (
     zero_or_unknown,
 )
 from nestrade_lib.dependency.registry import rule
+from nestrade_lib.internals import operation_class
 
 
 def combine(call, operands, function, absorbing):
@@ -75,21 +76,21 @@ def average(call):
 
 
 _OPERATIONS = {
-    "Add": (np.add, False),
-    "Subtract": (np.subtract, False),
-    "Multiply": (np.multiply, True),
-    "Maximum": (np.maximum, False),
-    "Minimum": (np.minimum, False),
-    "TrueDivide": (np.true_divide, False),
-    "Divide": (np.true_divide, False),
-    "Power": (np.power, False),
+    operation_class(ops.add): (np.add, False),
+    operation_class(ops.subtract): (np.subtract, False),
+    operation_class(ops.multiply): (np.multiply, True),
+    operation_class(ops.maximum): (np.maximum, False),
+    operation_class(ops.minimum): (np.minimum, False),
+    operation_class(ops.true_divide): (np.true_divide, False),
+    operation_class(ops.divide): (np.true_divide, False),
+    operation_class(ops.power): (np.power, False),
 }
 
 
-@rule(*(f"keras.src.ops.numpy.{name}" for name in _OPERATIONS))
+@rule(*_OPERATIONS)
 def binary_operation(call):
     """As the layers of that name; an operand may also be a number."""
-    function, absorbing = _OPERATIONS[type(call.layer).__name__]
+    function, absorbing = _OPERATIONS[type(call.layer)]
     operands = list(call.args) + list(call.kwargs.values())
     constants = [value for value in operands if not isinstance(value, Channels)]
     if not constants:
@@ -106,7 +107,7 @@ def binary_operation(call):
         return refill_all(call.inputs[0].axes, of_constant)
 
 
-@rule(layers.Concatenate, "keras.src.ops.numpy.Concatenate")
+@rule(layers.Concatenate, ops.concatenate)
 def concatenate(call):
     tensors = call.inputs
     rank = len(tensors[0].shape)
@@ -131,7 +132,7 @@ def concatenate(call):
     return tuple(axes)
 
 
-@rule("keras.src.ops.numpy.Split")
+@rule(ops.split)
 def split(call):
     tensor, where = call.inputs[0], call.layer.indices_or_sections
     number = call.layer.axis % len(tensor.shape)
@@ -156,7 +157,7 @@ def split(call):
     ]
 
 
-@rule("keras.src.ops.numpy.GetItem")
+@rule(ops.get_item)
 def get_item(call):
     """A slice keeps its labels; its bounds are rewritten to what is kept of them."""
     tensor, key = call.args[0], call.args[1]
@@ -201,7 +202,7 @@ def get_item(call):
     return tuple(axes)
 
 
-@rule("keras.src.ops.numpy.Matmul")
+@rule(ops.matmul)
 def matrix_product(call):
     one, other = call.inputs
     if len(one.axes) != len(other.axes) or len(one.axes) < 2:

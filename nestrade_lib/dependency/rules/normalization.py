@@ -1,5 +1,6 @@
 """Normalizations: per channel, per group of channels, over all channels."""
 
+import keras
 import numpy as np
 from keras import layers
 
@@ -10,6 +11,7 @@ from nestrade_lib.dependency.labels import (
     zero_or_unknown,
 )
 from nestrade_lib.dependency.registry import rule
+from nestrade_lib.internals import class_beside
 
 
 @rule(layers.BatchNormalization)
@@ -109,7 +111,7 @@ def unit_normalization(call):
     return refill_all(axes, zero_or_unknown)
 
 
-@rule("keras.src.applications.convnext.LayerScale")
+@rule(class_beside(keras.applications.ConvNeXtTiny, "LayerScale"))
 def layer_scale(call):
     *others, channels = call.inputs[0].axes
     call.produces(call.layer.gamma, {0: channels})

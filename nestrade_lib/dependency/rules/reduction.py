@@ -1,7 +1,7 @@
 """Layers that take a mean, a maximum or a sum over axes, and those that resample."""
 
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from nestrade_lib.dependency.labels import (
     refill,
@@ -68,7 +68,7 @@ def global_pooling(call):
     return (call.inputs[0].axes[0], channels)
 
 
-@rule(*(f"keras.src.ops.numpy.{name}" for name in ("Mean", "Sum", "Max", "Min")))
+@rule(ops.mean, ops.sum, ops.max, ops.min)
 def reduction(call):
     layer, tensor = call.layer, call.inputs[0]
     rank = len(tensor.axes)

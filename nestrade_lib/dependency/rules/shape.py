@@ -1,7 +1,7 @@
 """Layers that move elements without changing them."""
 
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from nestrade_lib.dependency.labels import Axis, repeat_each
 from nestrade_lib.dependency.registry import rule
@@ -31,7 +31,7 @@ def reshape(call):
     return axes
 
 
-@rule("keras.src.ops.numpy.Reshape")
+@rule(ops.reshape)
 def reshape_operation(call):
     tensor = call.inputs[0]
     target = list(call.layer.newshape)
@@ -120,7 +120,7 @@ def permute(call):
     return (axes[0], *(axes[number] for number in call.layer.dims))
 
 
-@rule("keras.src.ops.numpy.Transpose")
+@rule(ops.transpose)
 def transpose(call):
     axes = call.inputs[0].axes
     order = call.layer.axes
@@ -135,7 +135,7 @@ def repeat_vector(call):
     return (batch, None, features)
 
 
-@rule("keras.src.ops.numpy.Repeat")
+@rule(ops.repeat)
 def repeat(call):
     axes = list(call.inputs[0].axes)
     number, times = call.layer.axis, call.layer.repeats
@@ -150,7 +150,7 @@ def repeat(call):
     return tuple(axes)
 
 
-@rule("keras.src.ops.numpy.ExpandDims")
+@rule(ops.expand_dims)
 def expand_dims(call):
     axes = list(call.inputs[0].axes)
     added = call.layer.axis
@@ -159,7 +159,7 @@ def expand_dims(call):
     return tuple(axes)
 
 
-@rule("keras.src.ops.numpy.Squeeze")
+@rule(ops.squeeze)
 def squeeze(call):
     tensor = call.inputs[0]
     removed = call.layer.axis
@@ -175,7 +175,7 @@ def masking(call):
     return call.inputs[0].axes
 
 
-@rule(*(f"keras.src.ops.numpy.{name}" for name in ("Equal", "NotEqual", "Any", "All")))
+@rule(ops.equal, ops.not_equal, ops.any, ops.all)
 def comparison(call):
     """How a mask is made: which elements hold a value says nothing of a channel."""
     for tensor in call.inputs:

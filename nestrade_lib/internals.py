@@ -1,0 +1,245 @@
+"""What the library needs of Keras and TensorFlow that has no public name.
+
+Every private name and every replaced method is here, each in one function that says
+why; ``tests/test_internals.py`` has a test for each, which fails when a version moves
+it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
+"""
+
+import contextlib
+import sys
+
+import keras
+import numpy as np
+
+# Classes ----------------------------------------------------------------------
+
+
+def from_keras(kind):
+    """Whether a class or function is Keras' own."""
+    return kind.__module__.startswith("keras.")
+
+
+def is_functional(layer):
+    """Whether a layer is a functional model, whose class has no public name."""
+    return isinstance(layer, keras.Model) and isinstance(layer, keras.Function)
+
+
+def class_beside(function, name):
+    """A class without a public name, from the module of a public function."""
+    return getattr(sys.modules[function.__module__], name)
+
+
+def operation_class(function):
+    """The class of the nodes that a function of ``keras.ops`` makes: only the function is public.
+
+    >>> operation_class(keras.ops.expand_dims).__name__
+    'ExpandDims'
+    """
+    words = function.__name__.split("_")
+    return class_beside(function, "".join(word.capitalize() for word in words))
+
+
+# Layers and the graph -----------------------------------------------------------
+
+
+def all_layers(layer):
+    """A layer and all inside it: ``Model.layers`` has the outermost only."""
+    return layer._flatten_layers()
+
+
+def inner_layers(layer):
+    """The layers that a layer holds itself: only models have ``layers``."""
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def inputs_of(layer):
+    """Symbolic tensors that enter a layer at all its calls: ``input`` has those of the first."""
+    nodes = layer._inbound_nodes
+    return [t for node in nodes for t in keras.tree.flatten(node.input_tensors)]
+
+
+def producer_of(tensor):
+    """The layer or operation that made a symbolic tensor."""
+    return tensor._keras_history.operation
+
+
+def is_masked(tensor):
+    """Whether a symbolic tensor carries a mask."""
+    return getattr(tensor, "_keras_mask", None) is not None
+
+
+@contextlib.contextmanager
+def watched_calls(watch):
+    """Every call of a layer goes through ``watch(call, layer, *args, **kwargs)``.
+
+    Python looks ``__call__`` up in the class, so all layers are watched, not one model's.
+    """
+
+    def watched(call):
+        return lambda layer, *args, **kwargs: watch(call, layer, *args, **kwargs)
+
+    with replaced(keras.Layer, "__call__", watched):
+        yield
+
+
+@contextlib.contextmanager
+def blank_variables():
+    """New variables start at zero: their values follow, and JAX compiles each draw.
+
+    >>> with blank_variables():
+    ...     variable = keras.Variable(keras.initializers.Ones(), shape=(2, 3))
+    >>> float(keras.ops.sum(variable))
+    0.0
+    """
+
+    def blank(shape, dtype=None):
+        return np.zeros(shape, dtype)
+
+    def without_draws(initialize):
+        return lambda variable, initializer: initialize(variable, blank)
+
+    with replaced(keras.Variable, "_initialize_with_initializer", without_draws):
+        yield
+
+
+# Compiled models ----------------------------------------------------------------
+
+
+def compile_arguments(network):
+    """What ``compile`` was given, as objects: ``get_compile_config`` serializes them."""
+    return dict(network._compile_config.config)
+
+
+def compute_loss(network, x, y, predicted, sample_weight):
+    """The training loss, also of a ``compute_loss`` that takes no ``training``."""
+    return network._compute_loss(x, y, predicted, sample_weight, training=True)
+
+
+def loss_tracker(network):
+    """The mean loss that ``fit`` logs, new at each ``compile``; ``metrics`` may be overridden."""
+    return network._loss_tracker
+
+
+def build_metrics(network, batch):
+    """Make the variables of metrics, which a traced step must not make."""
+    network._symbolic_build(data_batch=batch)
+
+
+def results_in_order(network, logs):
+    """What ``evaluate`` returns without ``return_dict``: a number or a list."""
+    return network._flatten_metrics_in_order(logs)
+
+
+def wrapped_function(metric):
+    """The function in a ``MeanMetricWrapper``: its configuration has only a name."""
+    return metric._fn
+
+
+def function_arguments(wrapper):
+    """Arguments of the function in a wrapped loss or metric; sparse losses hide ``axis``."""
+    return getattr(wrapper, "_fn_kwargs", {})
+
+
+# Optimizers ---------------------------------------------------------------------
+
+
+def is_decayed(optimizer, variable):
+    """Whether weight decay acts on a variable: no configuration has the exclusions."""
+    if keras.backend.backend() == "tensorflow":  # which asks for the variable inside
+        variable = variable.value
+    return optimizer._use_weight_decay(variable)
+
+
+def trained_variables(optimizer):
+    """The variables that an optimizer was built for."""
+    return optimizer._trainable_variables
+
+
+@contextlib.contextmanager
+def recorded_slots(optimizer, references):
+    """Note in ``references`` for which variable each slot is made: ``{id(slot): variable}``."""
+
+    def recording(make):
+        def recorded(reference_variable, *args, **kwargs):
+            slot = make(reference_variable, *args, **kwargs)
+            references[id(slot)] = reference_variable
+            return slot
+
+        return recorded
+
+    with replaced(optimizer, "add_variable_from_reference", recording):
+        yield
+
+
+def replace_clipping(optimizer, make):
+    """Clip by ``make(clip)``, until restored: Keras clips before replicas add up."""
+    _replace(optimizer, "_clip_gradients", make)
+
+
+def restore_clipping(optimizer):
+    """Clip as Keras does."""
+    vars(optimizer).pop("_clip_gradients", None)
+
+
+def replace_draws(generator, make):
+    """Draw seeds by ``make(next)``, until restored: Keras' are the same on all replicas."""
+    _replace(generator, "next", make)
+
+
+def restore_draws(generator):
+    """Draw as Keras does."""
+    vars(generator).pop("next", None)
+
+
+# Replaced methods -----------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replaced(owner, name, make):
+    """Within the context, a method is what ``make`` makes of it."""
+    own, method = name in vars(owner), getattr(owner, name)
+    setattr(owner, name, make(method))
+    try:
+        yield
+    finally:
+        setattr(owner, name, method) if own else delattr(owner, name)
+
+
+def _replace(instance, name, make):
+    if name not in vars(instance):
+        setattr(instance, name, make(getattr(instance, name)))
+
+
+# TensorFlow -----------------------------------------------------------------------
+
+
+def dataset_of(batches):
+    """The ``tf.data.Dataset`` that Keras' ``fit`` makes of a generator of batches."""
+    from keras.src.trainers.data_adapters.generator_data_adapter import (
+        GeneratorDataAdapter,
+    )
+
+    return GeneratorDataAdapter(batches).get_tf_dataset()
+
+
+@contextlib.contextmanager
+def all_processors():
+    """A worker's strategy takes all its logical processors, as it takes all its GPUs."""
+    import tensorflow as tf
+    from tensorflow.python.distribute import collective_all_reduce_strategy as module
+
+    def finding_all(find):
+        def find_all(self, cluster_resolver, worker_device):
+            devices, kind = find(self, cluster_resolver, worker_device)
+            if kind == "CPU":
+                processor = tf.config.list_physical_devices("CPU")[0]
+                logical = tf.config.get_logical_device_configuration(processor)
+                count = len(logical or [None])
+                devices = tuple(f"{worker_device}/device:CPU:{n}" for n in range(count))
+            return devices, kind
+
+        return find_all
+
+    extended = module.CollectiveAllReduceExtended
+    with replaced(extended, "_initialize_local_devices", finding_all):
+        yield

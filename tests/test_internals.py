@@ -1,0 +1,240 @@
+"""What the library uses of Keras' private parts is still where it was, and nowhere else.
+
+Each test uses one function of ``nestrade_lib.internals`` and fails when a new version of
+Keras moves what it needs.
+"""
+
+import ast
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+from nestrade_lib import internals
+
+pytestmark = pytest.mark.any_backend
+
+tensorflow_only = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+)
+
+
+def network(**compiled):
+    made = keras.Sequential([keras.Input((4,)), kl.Dense(3, name="a"), kl.Dense(2)])
+    if compiled:
+        made.compile(**compiled)
+    return made
+
+
+def batch(rows=8):
+    return np.ones((rows, 4), "float32"), np.zeros((rows, 2), "float32")
+
+
+def test_classes_without_public_names():
+    x = keras.Input((4,))
+    assert internals.from_keras(kl.Dense) and internals.from_keras(keras.Model.call)
+    assert not internals.from_keras(type("Mine", (kl.Dense,), {}))
+    assert internals.is_functional(keras.Model(x, kl.Dense(2)(x)))
+    assert not internals.is_functional(network())
+    assert not internals.is_functional(kl.Dense(2))
+    for name in ("LayerScale", "StochasticDepth"):
+        made = internals.class_beside(keras.applications.ConvNeXtTiny, name)
+        assert issubclass(made, keras.Layer)
+
+
+def test_an_operation_of_a_graph_is_of_the_class_of_its_function():
+    x = keras.Input((4, 1))
+    for outputs, function in (
+        (keras.ops.expand_dims(x, -1), keras.ops.expand_dims),
+        (x[:, 1:], keras.ops.get_item),
+        (x + x, keras.ops.add),
+        (keras.ops.log_softmax(x), keras.ops.log_softmax),
+        (keras.ops.stop_gradient(x), keras.ops.stop_gradient),
+        (keras.ops.erf(x), keras.ops.erf),
+    ):
+        made = internals.producer_of(outputs)
+        assert type(made) is internals.operation_class(function)
+
+
+def test_layers_within_layers():
+    inner = network()
+    outer = keras.Sequential([keras.Input((3, 4)), kl.TimeDistributed(inner)])
+    assert inner.layers[0] in internals.all_layers(outer)
+    wrapper = outer.layers[0]
+    assert internals.inner_layers(wrapper) == [inner]
+    attention = kl.MultiHeadAttention(2, 3, dropout=0.5)
+    attention.build((None, 4, 6), (None, 4, 6))
+    kinds = [type(layer) for layer in internals.inner_layers(attention)]
+    assert kinds.count(kl.Softmax) == kinds.count(kl.Dropout) == 1
+
+
+def test_the_graph_of_calls():
+    x = keras.Input((5,), dtype="int32")
+    embedded = kl.Embedding(9, 4, mask_zero=True, name="embedding")(x)
+    dense = kl.Dense(4)
+    dense(dense(embedded))
+    assert len(internals.inputs_of(dense)) == 2
+    assert internals.producer_of(embedded).name == "embedding"
+    assert internals.is_masked(embedded) and not internals.is_masked(x)
+
+
+def test_calls_are_watched_and_then_no_longer():
+    made, names = network(), []
+
+    def watch(call, layer, *args, **kwargs):
+        names.append(layer.name)
+        return call(layer, *args, **kwargs)
+
+    before = keras.Layer.__call__
+    with internals.watched_calls(watch):
+        made(batch()[0])
+    assert made.name in names and "a" in names
+    assert keras.Layer.__call__ is before
+
+
+def test_blank_variables_draw_nothing():
+    state = np.random.get_state()[1].copy()
+    with internals.blank_variables():
+        blank = network()
+    assert not any(v.any() for v in blank.get_weights())
+    assert network().get_weights()[0].any()
+    assert (np.random.get_state()[1] == state).all()
+
+
+def test_what_compile_made():
+    def error(y, predicted):
+        return keras.ops.abs(y - predicted)
+
+    made = network(optimizer="sgd", loss="mse", metrics=["mae", error])
+    arguments = internals.compile_arguments(made)
+    assert arguments["loss"] == "mse" and arguments["metrics"] == ["mae", error]
+    first = internals.loss_tracker(made)
+    assert first is made.metrics[0] and first.name == "loss"
+    x, y = batch()
+    internals.build_metrics(made, (x, y))
+    assert {"loss", "mae", "error"} <= set(made.get_metrics_result())
+    loss = internals.compute_loss(made, x, y, made(x), None)
+    logs = made.evaluate(x, y, verbose=0, return_dict=True)
+    assert float(loss) == pytest.approx(logs["loss"], rel=1e-5)
+    logs = {name: logs[name] for name in sorted(logs)}
+    assert internals.results_in_order(made, logs) == made.evaluate(x, y, verbose=0)
+    made.compile("sgd", "mse")
+    assert internals.loss_tracker(made) is not first
+
+
+def test_functions_in_wrappers():
+    def scaled(y, predicted, by=1):
+        return by * keras.ops.abs(y - predicted)
+
+    metric = keras.metrics.MeanMetricWrapper(scaled, by=3)
+    assert internals.wrapped_function(metric) is scaled
+    assert internals.function_arguments(metric) == {"by": 3}
+    loss = keras.losses.SparseCategoricalCrossentropy(axis=1)
+    assert internals.function_arguments(loss)["axis"] == 1
+    assert internals.function_arguments("mse") == {}
+
+
+def test_what_optimizers_keep():
+    made = network()
+    kernel, bias = made.layers[0].trainable_variables
+    optimizer = keras.optimizers.AdamW()
+    optimizer.exclude_from_weight_decay(var_list=[bias])
+    references = {}
+    with internals.recorded_slots(optimizer, references):
+        optimizer.build([kernel, bias])
+    assert "add_variable_from_reference" not in vars(optimizer)
+    slots = [v for v in optimizer.variables if id(v) in references]
+    assert sum(references[id(v)] is kernel for v in slots) == 2
+    assert internals.is_decayed(optimizer, kernel)
+    assert not internals.is_decayed(optimizer, bias)
+    trained = internals.trained_variables(optimizer)
+    assert [id(v) for v in trained] == [id(kernel), id(bias)]
+
+
+def test_clipping_is_replaced_and_restored():
+    optimizer = keras.optimizers.SGD(1.0, clipvalue=1.0)
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer.build([variable])
+
+    def take(gradient):
+        optimizer.apply([keras.ops.array([gradient])])
+        return float(variable.value[0])
+
+    internals.replace_clipping(optimizer, lambda clip: lambda gradients: gradients)
+    assert take(5.0) == -5
+    internals.restore_clipping(optimizer)
+    assert take(5.0) == -6
+
+
+@tensorflow_only
+def test_draws_are_replaced_and_restored():
+    dropout = kl.Dropout(0.5)
+    generator = dropout.seed_generator
+    for _ in range(2):  # replaced once, however often it is asked
+        internals.replace_draws(generator, lambda draw: lambda *_: draw() * 0 + 7)
+    ones = np.ones((2, 50), "float32")
+    masks = [keras.ops.convert_to_numpy(dropout(ones, training=True)) for _ in "ab"]
+    assert (masks[0] == masks[1]).all()  # a layer draws by `next`
+    internals.restore_draws(generator)
+    masks = [keras.ops.convert_to_numpy(dropout(ones, training=True)) for _ in "ab"]
+    assert (masks[0] != masks[1]).any()
+
+
+@tensorflow_only
+def test_a_generator_becomes_the_data_set_that_keras_makes():
+    batches = [(np.ones((n, 4), "float32"), None) for n in (3, 3, 1)]
+    found = list(internals.dataset_of(iter(batches)))
+    assert [len(x) for x, _ in found] == [3, 3, 1]
+
+
+@tensorflow_only
+def test_where_a_strategy_looks_for_devices():
+    from tensorflow.python.distribute import collective_all_reduce_strategy as module
+
+    extended = module.CollectiveAllReduceExtended
+    before = extended._initialize_local_devices
+    with internals.all_processors():
+        assert extended._initialize_local_devices is not before
+    assert extended._initialize_local_devices is before
+
+
+LIBRARY = Path(internals.__file__).parent
+SOURCES = {path: path.read_text() for path in sorted(LIBRARY.rglob("*.py"))}
+
+
+def private(name):
+    return name.startswith("_") and not name.endswith("__")
+
+
+def own_names(tree):
+    """Private names that a module gives to its functions, classes and attributes."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Attribute, ast.Name)):
+            if isinstance(node.ctx, ast.Store):
+                yield node.attr if isinstance(node, ast.Attribute) else node.id
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="reads code alone")
+def test_no_other_module_reaches_into_keras():
+    """A private attribute is one that the library itself has given."""
+    trees = {path: ast.parse(text) for path, text in SOURCES.items()}
+    own = {name for tree in trees.values() for name in own_names(tree)}
+    room = trees.pop(Path(internals.__file__))
+    reached = {node.attr for node in ast.walk(room) if isinstance(node, ast.Attribute)}
+    foreign = {name for name in reached if private(name)} - {"_replace"}
+    assert "_flatten_layers" in foreign and not foreign & own
+    wrong = []
+    for path, tree in trees.items():
+        place = path.relative_to(LIBRARY)
+        wrong += [(place, "keras.src")] * ("keras.src" in SOURCES[path])
+        for node in ast.walk(tree):
+            name = getattr(node, "attr", getattr(node, "value", None))
+            if isinstance(node, ast.Attribute) and private(name) and name not in own:
+                wrong.append((place, name))
+            if isinstance(node, ast.Constant) and name in foreign:
+                wrong.append((place, name))
+    assert not wrong
