@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 
 def check_needed_rate(answer: float) -> None:
@@ -35,7 +34,7 @@ def check_needed_rate(answer: float) -> None:
     print("Right: the global batch over the time of a step.")
 
 
-def check_worker_rows(function: Callable[..., ArrayLike]) -> None:
+def check_worker_rows(function: Callable[..., list]) -> None:
     """Check a function that says which samples a worker takes, batch by batch.
 
     Parameters

@@ -114,7 +114,7 @@ def plot_widths(
 
 
 def _calls(network):
-    """Layers in the order of their calls, the inputs first."""
+    """Return the layers in the order of their calls, the inputs first."""
     return keras.Function(network.inputs, network.outputs).operations
 
 
@@ -128,7 +128,7 @@ def _parents(network):
     }
 
 
-def _labels(network, graph):
+def _labels(network, graph) -> dict[str, np.ndarray]:
     """The group of each channel of each layer's output; -1 where it is never cut."""
     groups = {layer: axes[-1] for layer, axes in graph.outputs.items()}
     return {

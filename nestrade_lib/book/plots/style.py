@@ -7,17 +7,18 @@ import contextlib
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
+from matplotlib import cycler
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#CC3311", "#AA4499", "#56B4E9",
 )  # fmt: skip
 INK, PAPER = "#262626", "#FFFFFF"
 
-_STYLE = {
+_STYLE: dict = {
     "axes.edgecolor": INK,
     "axes.facecolor": PAPER,
     "axes.labelcolor": INK,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, SKY]),
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, SKY]),
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 11,

@@ -44,7 +44,7 @@ def plot_kernels(
     >>> plt.close(figure)
     """
     if limit is None:
-        limit = max(np.quantile(np.abs(kernel), 0.99) for kernel in kernels.values())
+        limit = max(float(np.quantile(np.abs(k), 0.99)) for k in kernels.values())
     colours = matplotlib.colors.LinearSegmentedColormap.from_list(
         "weights", [BLUE, "#FFFFFF", ORANGE]
     )
