@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from nestrade_lib.costs import CostTable
+from nestrade_lib.tables import html_table, text_table
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,24 +57,12 @@ class Report:
         return ((old, named[old.name]) for old in before)
 
     def __repr__(self):
-        rows = list(self._cells())
-        widths = [max(len(row[i]) for row in rows) for i in range(6)]
-        lines = []
-        for row in rows:
-            cells = [c.ljust(w) for c, w in zip(row, widths, strict=True)]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join(lines)
+        return text_table(self._cells(), "<<<<<<")
 
     def _repr_html_(self):
-        head, *body = self._cells()
-        titles = [head[0], head[1], head[2], "kept", head[4], "kept"]
-
-        def line(tag, cells):
-            return f"<tr>{''.join(f'<{tag}>{cell}</{tag}>' for cell in cells)}</tr>"
-
-        rows = "".join(line("td", cells) for cells in body)
-        return (
-            f"<table><thead>{line('th', titles)}</thead><tbody>{rows}</tbody></table>"
+        _, *body = self._cells()
+        return html_table(
+            [("layer", "output", "MACs", "kept", "parameters", "kept"), *body]
         )
 
 

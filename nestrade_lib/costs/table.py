@@ -7,6 +7,9 @@ import keras
 
 from nestrade_lib.costs.calls import record_calls
 from nestrade_lib.names import layer_names
+from nestrade_lib.tables import html_table, text_table
+
+_COLUMNS = ("<", "<", "<", ">8", ">8", ">8")
 
 
 @dataclass(frozen=True)
@@ -88,30 +91,10 @@ class CostTable:
         yield "total", "", "", *totals, f"{self.activation_bytes:,}"
 
     def __repr__(self):
-        rows = list(self._cells())
-        text = [max(len(row[i]) for row in rows) for i in range(3)]
-        least = [max(len(row[i]) for row in rows) for i in range(3, 6)]
-        wide = [max(width, 8) for width in least]
-        return "\n".join(
-            "  ".join(
-                [cell.ljust(width) for cell, width in zip(row[:3], text, strict=True)]
-                + [cell.rjust(width) for cell, width in zip(row[3:], wide, strict=True)]
-            ).rstrip()
-            for row in rows
-        )
+        return text_table(self._cells(), _COLUMNS)
 
     def _repr_html_(self):
-        head, *body = self._cells()
-        align = ["left"] * 3 + ["right"] * 3
-
-        def line(tag, cells):
-            return "<tr>" + "".join(
-                f'<{tag} style="text-align:{side}">{cell}</{tag}>'
-                for side, cell in zip(align, cells, strict=True)
-            ) + "</tr>"  # fmt: skip
-
-        rows = "".join(line("td", cells) for cells in body)
-        return f"<table><thead>{line('th', head)}</thead><tbody>{rows}</tbody></table>"
+        return html_table(self._cells(), _COLUMNS)
 
 
 def count_costs(model):
