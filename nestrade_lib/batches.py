@@ -33,7 +33,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nestrade_lib.checks import is_whole
+from nestrade_lib.checks import is_whole, require_whole
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -211,10 +211,7 @@ def _checked(x, y, batch_size, seed, shard, epoch=0):
         ("seed", 0 if seed is None else seed, 0),
         ("epoch", epoch, 0),
     ):
-        if not is_whole(value, least):
-            raise ValueError(
-                f"{name}: expected an integer of at least {least}, got {value!r}."
-            )
+        require_whole(name, value, least)
     if (
         not isinstance(shard, (tuple, list))
         or len(shard) != 2

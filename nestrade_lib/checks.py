@@ -15,6 +15,20 @@ def is_whole(value, least=1):
     return whole and value >= least
 
 
+def require_whole(name, value, least=1):
+    """Refuse an argument that is no whole number of at least so much.
+
+    >>> require_whole("workers", 0)
+    Traceback (most recent call last):
+        ...
+    ValueError: workers: expected a whole number of at least 1, got 0.
+    """
+    if not is_whole(value, least):
+        raise ValueError(
+            f"{name}: expected a whole number of at least {least}, got {value!r}."
+        )
+
+
 def is_number(value):
     """Whether a value is a real number, and not a truth value.
 

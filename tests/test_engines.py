@@ -532,7 +532,11 @@ def test_networks_and_batches_that_do_not_fit_the_devices_are_refused():
     "given, error, message",
     [
         ({"devices": 9}, ValueError, "9 were asked for, and the .* backend has 4"),
-        ({"devices": 0}, ValueError, "a whole number above 0, got 0"),
+        (
+            {"devices": 0},
+            ValueError,
+            "devices: expected a whole number of at least 1, got 0",
+        ),
         ({"name": "horovod"}, ValueError, "expected 'auto' or one of 'single'"),
         ({"name": "single", "devices": 2}, ValueError, "'single' uses one, got 2"),
     ],

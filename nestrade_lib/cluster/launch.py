@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 
-from nestrade_lib.checks import is_whole
+from nestrade_lib.checks import require_whole
 from nestrade_lib.cluster.members import ADDRESSES, RANK
 
 GRACE = 5.0  # seconds from the request to end to the order
@@ -66,10 +66,7 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
         ("restarts", restarts, 0),
         ("port", port, 0),
     ):
-        if not is_whole(value, least):
-            raise ValueError(
-                f"{name}: expected a whole number of at least {least}, got {value!r}."
-            )
+        require_whole(name, value, least)
     if port + workers - 1 > 65535:
         raise ValueError(
             f"port: expected at most {65536 - workers}, so that {workers} workers have "

@@ -4,6 +4,7 @@ import os
 
 import keras
 
+from nestrade_lib.checks import require_whole
 from nestrade_lib.cluster.handshake import LIMIT, rendezvous
 from nestrade_lib.cluster.members import Cluster
 from nestrade_lib.engines.engine import Engine
@@ -82,8 +83,7 @@ def start(name="auto", devices=None, limit=LIMIT):
         return Engine()
     names = _devices(backend)
     count = len(names) if devices is None else devices
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"devices: expected a whole number above 0, got {devices!r}.")
+    require_whole("devices", count)
     if count > len(names):
         raise ValueError(
             f"devices: {count} were asked for, and the {backend} backend has "
@@ -118,8 +118,7 @@ def logical_devices(count):
     ValueError
         If the backend, like PyTorch, has none.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"count: expected a whole number above 0, got {count!r}.")
+    require_whole("count", count)
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow as tf

@@ -2,7 +2,7 @@
 
 import keras
 
-from nestrade_lib.checks import is_number, is_whole
+from nestrade_lib.checks import is_number, is_whole, require_whole
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.schedule import Schedule
 
@@ -86,10 +86,7 @@ def check_fit(
     given = [(name, value, 1) for name, value in optional.items() if value is not None]
     given += [("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0)]
     for name, value, least in given:
-        if not is_whole(value, least):
-            raise ValueError(
-                f"{name}: expected a whole number of at least {least}, got {value!r}."
-            )
+        require_whole(name, value, least)
     if not is_number(validation_split) or not 0 <= validation_split < 1:
         raise ValueError(
             "validation_split: expected a share of at least 0 and below 1, got "

@@ -2,6 +2,8 @@
 
 import re
 
+from nestrade_lib.checks import is_number, require_whole
+
 BACKUP_DIR = "NESTRADE_BACKUP_DIR"
 
 
@@ -22,12 +24,8 @@ def check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name):
         ("cpus", cpus, 1),
         ("restarts", restarts, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"{what}: expected a whole number of at least {least}, got {value!r}."
-            )
-    is_number = isinstance(hours, (int, float)) and not isinstance(hours, bool)
-    if not is_number or not 0.05 <= hours <= 24 * 365:
+        require_whole(what, value, least)
+    if not is_number(hours) or not 0.05 <= hours <= 24 * 365:
         raise ValueError(
             f"hours: expected a number from 0.05 to a year's 8760, got {hours!r}."
         )
