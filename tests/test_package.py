@@ -10,6 +10,7 @@ import pytest
 import nestrade_lib
 from nestrade_lib import cluster, engines, training
 from nestrade_lib.book import plots
+from scripts import lint_library, module_map
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,3 +58,25 @@ def test_every_name_that_a_stub_states_is_there(package):
     assert package.__all__
     for name in package.__all__:
         assert getattr(package, name).__name__ == name
+
+
+def test_lint_finds_long_files_and_unfinished_first_lines(tmp_path):
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "right.py").write_text('"""One idea."""\n')
+    (library / "long.py").write_text('"""One idea."""\n' + 300 * "x = 1\n")
+    (library / "split.py").write_text('"""One idea, which\ngoes on."""\n')
+    assert list(lint_library.breaches(library)) == [
+        "library/long.py has 301 lines, more than 300",
+        "library/split.py: the docstring's first line is not one whole sentence",
+    ]
+
+
+def test_the_map_has_each_module_and_package(tmp_path):
+    inner = tmp_path / "library" / "inner"
+    inner.mkdir(parents=True)
+    for path in (inner.parent / "__init__.py", inner / "__init__.py", inner / "a.py"):
+        path.write_text(f'"""What {path.parent.name}/{path.name} is."""\n')
+    rows = module_map.module_map(inner.parent).splitlines()
+    assert "| `inner/` | What inner/__init__.py is. |" in rows
+    assert rows[-2] == "| `a.py` | What inner/a.py is. |"
