@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from benchmarks.simulate import constant_step, held_out, table
 from nestrade_lib import Budget, Schedule
 from nestrade_lib.book.simulate import (
-    Cluster,
     Measurement,
+    SimulatedCluster,
     Workload,
     amdahl,
     efficiency,
@@ -41,7 +41,7 @@ workloads = st.builds(
     gradient_bytes=st.floats(1e3, 1e11),
 )
 clusters = st.builds(
-    Cluster,
+    SimulatedCluster,
     per_machine=st.integers(1, 16),
     inside=st.floats(1e8, 1e12),
     between=st.floats(1e7, 1e12),
@@ -194,7 +194,7 @@ def test_a_run_of_two_cuts_by_hand():
     # Chosen at 500 and 700, cut 100 steps later; the path at half its way: 11/32.
     work, schedule = Workload(10, 10, 1e6), Schedule(0.5, 0.9, cuts=2, shrink=100)
     seconds = nestrade_seconds(
-        work, Cluster(), 1, 1000, Budget(macs=0.25), schedule, retrace=7
+        work, SimulatedCluster(), 1, 1000, Budget(macs=0.25), schedule, retrace=7
     )
     assert seconds == pytest.approx(600 + 7 + 200 * 11 / 32 + 7 + 200 * 0.25)
 
@@ -206,7 +206,7 @@ def test_a_run_of_two_cuts_by_hand():
     between=st.floats(3e8, 1e9),
 )
 def test_a_fit_finds_what_made_the_measurements(overhead, overlap, between):
-    true = Cluster(overhead=overhead, overlap=overlap, between=between)
+    true = SimulatedCluster(overhead=overhead, overlap=overlap, between=between)
     works = [Workload(32, rate, size) for rate in (30, 100) for size in (1e8, 5e8)]
     points = [
         Measurement("", work, true, n, throughput(work, true, n).item())
@@ -255,24 +255,24 @@ WORK = Workload(64, 100, 1e8)
         (lambda: Workload(0, 1, 1), "Workload: batch: expected a positive"),
         (lambda: Workload(1, float("nan"), 1), "rate: .* got nan"),
         (lambda: Workload(1, "fast", 1), "rate: .* got 'fast'"),
-        (lambda: Cluster(per_machine=1.5), "per_machine: expected a whole number"),
-        (lambda: Cluster(between=-1), "between: expected positive bytes"),
-        (lambda: Cluster(overhead=-0.1), "overhead: expected finite seconds"),
-        (lambda: Cluster(overlap=0.5), "overlap: expected at least 1"),
-        (lambda: Cluster(servers=0), "servers: expected None or a whole"),
+        (lambda: SimulatedCluster(per_machine=1.5), "per_machine: expected a whole number"),
+        (lambda: SimulatedCluster(between=-1), "between: expected positive bytes"),
+        (lambda: SimulatedCluster(overhead=-0.1), "overhead: expected finite seconds"),
+        (lambda: SimulatedCluster(overlap=0.5), "overlap: expected at least 1"),
+        (lambda: SimulatedCluster(servers=0), "servers: expected None or a whole"),
         (lambda: WORK.pruned(macs=1.5), "macs to be a share .* got 1.5"),
-        (lambda: step_seconds(WORK, Cluster(), 0), "whole numbers .* got 0"),
-        (lambda: step_seconds(WORK, Cluster(), [2, 2.5]), "whole numbers .* 2.5"),
-        (lambda: step_seconds(WORK, Cluster(), []), "whole numbers"),
+        (lambda: step_seconds(WORK, SimulatedCluster(), 0), "whole numbers .* got 0"),
+        (lambda: step_seconds(WORK, SimulatedCluster(), [2, 2.5]), "whole numbers .* 2.5"),
+        (lambda: step_seconds(WORK, SimulatedCluster(), []), "whole numbers"),
         (lambda: amdahl(4, 1.1), "serial share from 0 to 1, got 1.1"),
         (lambda: gustafson(4, -1), "serial share from 0 to 1, got -1"),
         (lambda: steps_to_loss(0, 1, 1), "positive batch, got 0"),
-        (lambda: plan(WORK, Cluster(), [1, 2], 100), "one number of devices"),
-        (lambda: plan(WORK, Cluster(), 2, 100, Budget(params=0.5)), "share of the MACs"),
-        (lambda: plan(WORK, Cluster(), 2, 100, retrace=-1), "retrace"),
+        (lambda: plan(WORK, SimulatedCluster(), [1, 2], 100), "one number of devices"),
+        (lambda: plan(WORK, SimulatedCluster(), 2, 100, Budget(params=0.5)), "share of the MACs"),
+        (lambda: plan(WORK, SimulatedCluster(), 2, 100, retrace=-1), "retrace"),
         (lambda: published("tpu"), "expected one of .*ec2_k80.* got 'tpu'"),
-        (lambda: fit_cluster([], Cluster(), free=("speed",)), "free among"),
-        (lambda: fit_cluster([], Cluster()), "2 free parameters need as many"),
+        (lambda: fit_cluster([], SimulatedCluster(), free=("speed",)), "free among"),
+        (lambda: fit_cluster([], SimulatedCluster()), "2 free parameters need as many"),
     ],
 )  # fmt: skip
 def test_bad_input_gets_one_clear_error(call, message):

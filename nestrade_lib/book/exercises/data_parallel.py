@@ -4,7 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nestrade_lib.book.simulate import Cluster, Workload, efficiency, throughput
+from nestrade_lib.book.simulate import (
+    SimulatedCluster,
+    Workload,
+    efficiency,
+    throughput,
+)
 
 # VGG-16 at 224 x 224: shares that its convolutions have; dense layers have the rest.
 CONVOLUTIONS = {"params": 14_714_688 / 138_357_544, "macs": 15.347 / 15.470}
@@ -107,7 +112,7 @@ def check_lighter_vgg(convolutions: float, dense: float) -> None:
         "Not yet: leave at least 0.25 of the convolutions and 0.05 of the dense layers."
     )
     whole = Workload(batch=64, rate=154, gradient_bytes=4 * 138_357_544)
-    cluster = Cluster(per_machine=8, inside=20e9, between=1.25e9, overlap=2)
+    cluster = SimulatedCluster(per_machine=8, inside=20e9, between=1.25e9, overlap=2)
     left = {
         cost: share * convolutions + (1 - share) * dense
         for cost, share in CONVOLUTIONS.items()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nestrade_lib.book.simulate import Cluster, Workload, plan, steps_to_loss
+from nestrade_lib.book.simulate import SimulatedCluster, Workload, plan, steps_to_loss
 
 
 def check_hours_between_failures(answer: float) -> None:
@@ -133,7 +133,9 @@ def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
 def _minutes(devices):
     work = Workload(batch=64, rate=219, gradient_bytes=4 * 25_583_592)
     # As fitted to the published table of one DGX-1 in benchmarks/simulate.py.
-    cluster = Cluster(between=12.5e9, overhead=0.008725229, overlap=1.237361416)
+    cluster = SimulatedCluster(
+        between=12.5e9, overhead=0.008725229, overlap=1.237361416
+    )
     fewest = 90 * 1_281_167 / 8192 / 2
     steps = round(steps_to_loss(devices * 64, fewest, 8192).item())
     return plan(work, cluster, devices, steps, 0.25).nestrade_seconds / 60

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, style
 from nestrade_lib.book.simulate import (
-    Cluster,
+    SimulatedCluster,
     Workload,
     efficiency,
     ring_seconds,
@@ -144,14 +144,14 @@ def plot_ring(rounds: Mapping[str, np.ndarray]) -> Figure:
 
 
 def plot_step(
-    workload: Workload, cluster: Cluster, devices: int, until: float
+    workload: Workload, cluster: SimulatedCluster, devices: int, until: float
 ) -> Figure:
     """Draw what one simulated step is made of.
 
     Parameters
     ----------
     workload : nestrade_lib.book.simulate.Workload
-    cluster : nestrade_lib.book.simulate.Cluster
+    cluster : nestrade_lib.book.simulate.SimulatedCluster
         With a ring.
     devices : int
     until : float
@@ -163,9 +163,9 @@ def plot_step(
 
     Examples
     --------
-    >>> from nestrade_lib.book.simulate import Cluster, Workload
+    >>> from nestrade_lib.book.simulate import SimulatedCluster, Workload
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
-    >>> figure = plot_step(network, Cluster(), devices=16, until=1)
+    >>> figure = plot_step(network, SimulatedCluster(), devices=16, until=1)
     >>> plt.close(figure)
     """
     nbytes = workload.gradient_bytes
@@ -197,13 +197,13 @@ def plot_step(
 
 
 def plot_efficiency(
-    cases: Mapping[str, tuple[Workload, Cluster]], devices: Sequence[int]
+    cases: Mapping[str, tuple[Workload, SimulatedCluster]], devices: Sequence[int]
 ) -> Figure:
     """Draw simulated efficiency over the number of devices.
 
     Parameters
     ----------
-    cases : dict of str to (Workload, Cluster)
+    cases : dict of str to (Workload, SimulatedCluster)
         By the label in the legend.
     devices : sequence of int
 
@@ -213,8 +213,8 @@ def plot_efficiency(
 
     Examples
     --------
-    >>> from nestrade_lib.book.simulate import Cluster, Workload
-    >>> case = Workload(batch=64, rate=160, gradient_bytes=100e6), Cluster()
+    >>> from nestrade_lib.book.simulate import SimulatedCluster, Workload
+    >>> case = Workload(batch=64, rate=160, gradient_bytes=100e6), SimulatedCluster()
     >>> figure = plot_efficiency({"10 Gbit/s": case}, [1, 8, 64])
     >>> plt.close(figure)
     """

@@ -22,7 +22,7 @@ from nestrade_lib.book.plots.style import (
     SKY,
     style,
 )
-from nestrade_lib.book.simulate import Cluster, Measurement
+from nestrade_lib.book.simulate import Measurement, SimulatedCluster
 
 
 def plot_lives(
@@ -135,7 +135,7 @@ def plot_lost(
 
 
 def plot_published(
-    points: Sequence[Measurement], cluster: Cluster, seen: int
+    points: Sequence[Measurement], cluster: SimulatedCluster, seen: int
 ) -> Figure:
     """Draw published throughputs and the simulator's, as shares of the ideal.
 
@@ -143,7 +143,7 @@ def plot_published(
     ----------
     points : list of nestrade_lib.book.simulate.Measurement
         One panel a network and batch, each with a point of one device.
-    cluster : nestrade_lib.book.simulate.Cluster
+    cluster : nestrade_lib.book.simulate.SimulatedCluster
         As fitted.
     seen : int
         Most devices of the points that the fit has seen; the others are drawn hollow.

@@ -21,7 +21,7 @@ from nestrade_lib.book.simulate.plan import (
     steps_to_loss,
 )
 from nestrade_lib.book.simulate.step import (
-    Cluster,
+    SimulatedCluster,
     Workload,
     efficiency,
     step_seconds,
@@ -29,7 +29,7 @@ from nestrade_lib.book.simulate.step import (
 )
 
 __all__ = [
-    "Cluster",
+    "SimulatedCluster",
     "Measurement",
     "Plan",
     "Workload",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nestrade_lib.book.simulate.step import Cluster, Workload, throughput
+from nestrade_lib.book.simulate.step import SimulatedCluster, Workload, throughput
 
 TABLES = Path(__file__).with_name("published_scaling.json")
 GUESS = {"overlap": 2.0, "overhead": 0.01, "latency": 1e-5}
@@ -31,7 +31,7 @@ class Measurement:
     network : str
         Its name.
     workload : Workload
-    cluster : Cluster
+    cluster : SimulatedCluster
         What is known of the machines: for the rest, `fit_cluster` has a guess.
     devices : int
     rate : float
@@ -40,7 +40,7 @@ class Measurement:
 
     network: str
     workload: Workload
-    cluster: Cluster
+    cluster: SimulatedCluster
     devices: int
     rate: float
 
@@ -49,7 +49,7 @@ class Measurement:
 
         Parameters
         ----------
-        cluster : Cluster
+        cluster : SimulatedCluster
             Gradients are summed as they were where this was measured: by rings, or by
             as many servers.
 
@@ -89,7 +89,7 @@ def published(table):
     tables = json.loads(TABLES.read_text(encoding="utf-8"))["throughput"]
     if table not in tables:
         raise ValueError(f"published: expected one of {list(tables)}, got {table!r}.")
-    known = Cluster(**tables[table]["cluster"])
+    known = SimulatedCluster(**tables[table]["cluster"])
     points = []
     for series in tables[table]["series"]:
         rates = series["rates"]
@@ -110,7 +110,7 @@ def errors_percent(points, cluster):
     ----------
     points : sequence of Measurement
         With their own numbers of servers.
-    cluster : Cluster
+    cluster : SimulatedCluster
 
     Returns
     -------
@@ -120,7 +120,7 @@ def errors_percent(points, cluster):
     Examples
     --------
     >>> points = published("ec2_k80")[:3]
-    >>> errors_percent(points, Cluster(overhead=0.1)).round(1).tolist()
+    >>> errors_percent(points, SimulatedCluster(overhead=0.1)).round(1).tolist()
     [0.0, -1.2, -4.6]
     """
     return 100 * np.expm1(_log_errors(points, cluster))
@@ -136,7 +136,7 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
     ----------
     points : sequence of Measurement
         Only those that the fit may see.
-    cluster : Cluster
+    cluster : SimulatedCluster
         Everything known. Its `free` parameters are where a search starts; another
         starts at guesses, and the better end is taken.
     free : sequence of str
@@ -144,7 +144,7 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
 
     Returns
     -------
-    Cluster
+    SimulatedCluster
 
     Raises
     ------
@@ -159,7 +159,10 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
     >>> bool(fitted.overlap >= 1)
     True
     """
-    names = {field.name for field in fields(Cluster)} - {"per_machine", "servers"}
+    names = {field.name for field in fields(SimulatedCluster)} - {
+        "per_machine",
+        "servers",
+    }
     if not free or not set(free) <= names:
         raise ValueError(
             f"fit_cluster: expected free among {sorted(names)}, got {free!r}."

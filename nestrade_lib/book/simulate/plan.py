@@ -179,7 +179,7 @@ def nestrade_seconds(
     ----------
     workload : Workload
         Of the dense network.
-    cluster : Cluster
+    cluster : SimulatedCluster
     devices, steps : int
     budget : Budget or float
         With a share of the MACs. Parameters fall as the MACs do unless it has a share
@@ -200,9 +200,9 @@ def nestrade_seconds(
 
     Examples
     --------
-    >>> from nestrade_lib.book.simulate import Cluster, Workload
+    >>> from nestrade_lib.book.simulate import SimulatedCluster, Workload
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
-    >>> setting = network, Cluster(), 1, 10_000
+    >>> setting = network, SimulatedCluster(), 1, 10_000
     >>> [round(nestrade_seconds(*setting, budget)) for budget in (1, 0.25)]
     [4048, 1273]
     """
@@ -240,9 +240,9 @@ def plan(workload, cluster, devices, steps, budget=0.25, schedule=None, retrace=
 
     Examples
     --------
-    >>> from nestrade_lib.book.simulate import Cluster, Workload
+    >>> from nestrade_lib.book.simulate import SimulatedCluster, Workload
     >>> resnet = Workload(batch=64, rate=219, gradient_bytes=102e6)
-    >>> plan(resnet, Cluster(between=12.5e9, overlap=2), 1024, steps=8000)
+    >>> plan(resnet, SimulatedCluster(between=12.5e9, overlap=2), 1024, steps=8000)
     simulated, 1,024 devices, 8,000 steps
     dense          223,809 samples/s  efficiency 100%  run     39.0 min
     Nestrade       895,234 samples/s  efficiency 100%  run     12.8 min

@@ -13,7 +13,7 @@ With γ = 1 the stages follow one another, with γ = ∞ the longest hides the o
 all that these functions return is *simulated*.
 
 >>> network = Workload(batch=64, rate=219, gradient_bytes=102e6)  # ResNet-50, one P100
->>> cluster = Cluster(per_machine=8, inside=20e9, between=1.25e9)
+>>> cluster = SimulatedCluster(per_machine=8, inside=20e9, between=1.25e9)
 >>> throughput(network, cluster, [1, 8, 64]).round().astype(int).tolist()
 [219, 1700, 9226]
 """
@@ -100,7 +100,7 @@ class Workload:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class SimulatedCluster:
     """Machines of several devices: fast inside, slower between.
 
     Attributes
@@ -126,7 +126,7 @@ class Cluster:
 
     Examples
     --------
-    >>> Cluster(per_machine=4).machines([1, 4, 5, 512]).tolist()
+    >>> SimulatedCluster(per_machine=4).machines([1, 4, 5, 512]).tolist()
     [1, 1, 2, 128]
     """
 
@@ -159,7 +159,7 @@ def step_seconds(workload, cluster, devices):
     Parameters
     ----------
     workload : Workload
-    cluster : Cluster
+    cluster : SimulatedCluster
     devices : int or array of int
 
     Returns
@@ -174,7 +174,7 @@ def step_seconds(workload, cluster, devices):
     Examples
     --------
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
-    >>> slow, fast = Cluster(between=1e9), Cluster(between=1e9, overlap=2)
+    >>> slow, fast = (SimulatedCluster(between=1e9, overlap=n) for n in (1, 2))
     >>> [step_seconds(network, c, 16).round(4).item() for c in (slow, fast)]
     [0.5088, 0.4124]
     """
@@ -203,7 +203,8 @@ def throughput(workload, cluster, devices):
     --------
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
     >>> for between in (1e9, 10e9):  # a slider's two positions
-    ...     print(throughput(network, Cluster(between=between), [8, 64]).round())
+    ...     cluster = SimulatedCluster(between=between)
+    ...     print(throughput(network, cluster, [8, 64]).round())
     [1253. 7017.]
     [1253. 9609.]
     """
@@ -219,7 +220,7 @@ def efficiency(workload, cluster, devices):
     Examples
     --------
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
-    >>> efficiency(network, Cluster(overlap=np.inf), 1024).item()
+    >>> efficiency(network, SimulatedCluster(overlap=np.inf), 1024).item()
     1.0
     """
     return workload.compute_seconds / step_seconds(workload, cluster, devices)
