@@ -11,15 +11,13 @@ from nestrade_lib.book.simulate.collectives import (
     ring_seconds,
     server_seconds,
 )
-from nestrade_lib.book.simulate.plan import (
-    Plan,
+from nestrade_lib.book.simulate.laws import (
     amdahl,
     gustafson,
-    nestrade_seconds,
-    plan,
     sample_efficiency,
     steps_to_loss,
 )
+from nestrade_lib.book.simulate.plan import Plan, nestrade_seconds, plan
 from nestrade_lib.book.simulate.step import (
     SimulatedCluster,
     Workload,

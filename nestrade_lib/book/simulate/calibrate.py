@@ -10,6 +10,7 @@ its networks at once. What a data sheet tells, such as bandwidths, need not be f
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -32,10 +33,10 @@ class Measurement:
         Its name.
     workload : Workload
     cluster : SimulatedCluster
-        What is known of the machines: for the rest, `fit_cluster` has a guess.
+        What is known of the machines; `fit_cluster` estimates the rest.
     devices : int
     rate : float
-        Samples a second of all devices together.
+        Samples per second of all devices together.
     """
 
     network: str
@@ -44,7 +45,7 @@ class Measurement:
     devices: int
     rate: float
 
-    def simulated(self, cluster):
+    def simulated(self, cluster: SimulatedCluster) -> float:
         """The rate of the same training on another cluster, by the simulator.
 
         Parameters
@@ -61,7 +62,7 @@ class Measurement:
         return throughput(self.workload, alike, self.devices)
 
 
-def published(table):
+def published(table: str) -> list[Measurement]:
     """Read a published table of throughputs over devices.
 
     Parameters
@@ -89,21 +90,21 @@ def published(table):
     tables = json.loads(TABLES.read_text(encoding="utf-8"))["throughput"]
     if table not in tables:
         raise ValueError(f"published: expected one of {list(tables)}, got {table!r}.")
-    known = SimulatedCluster(**tables[table]["cluster"])
+    cluster = SimulatedCluster(**tables[table]["cluster"])
     points = []
     for series in tables[table]["series"]:
         rates = series["rates"]
         work = Workload(series["batch"], rates["1"], 4 * series["parameters"])
         for devices, rate in rates.items():
-            servers = series.get("servers", {}).get(devices)  # None: one a machine
-            cluster = replace(known, servers=servers)
-            points.append(
-                Measurement(series["network"], work, cluster, int(devices), rate)
-            )
+            servers = series.get("servers", {}).get(devices)  # None: one per machine
+            own = replace(cluster, servers=servers)
+            points.append(Measurement(series["network"], work, own, int(devices), rate))
     return points
 
 
-def errors_percent(points, cluster):
+def errors_percent(
+    points: Sequence[Measurement], cluster: SimulatedCluster
+) -> np.ndarray:
     """Give how far the simulated throughput is above the measured: signed.
 
     Parameters
@@ -126,7 +127,11 @@ def errors_percent(points, cluster):
     return 100 * np.expm1(_log_errors(points, cluster))
 
 
-def fit_cluster(points, cluster, free=("overhead", "overlap")):
+def fit_cluster(
+    points: Sequence[Measurement],
+    cluster: SimulatedCluster,
+    free: Sequence[str] = ("overhead", "overlap"),
+) -> SimulatedCluster:
     """Fit parameters of a cluster to measured throughputs.
 
     Least squares of the relative errors, by Levenberg and Marquardt's method on
@@ -137,7 +142,7 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
     points : sequence of Measurement
         Only those that the fit may see.
     cluster : SimulatedCluster
-        Everything known. Its `free` parameters are where a search starts; another
+        All that is known of it. Its `free` parameters are where a search starts; another
         starts at guesses, and the better end is taken.
     free : sequence of str
         Names among "inside", "between", "latency", "overhead", "overlap".
@@ -175,8 +180,8 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
         )
     least = np.array([LEAST.get(name, 0.0) for name in free])
     guess = np.array([GUESS.get(name, 1e10) for name in free])
-    given = np.array([getattr(cluster, name) for name in free], float)
-    given = np.where((given > least) & np.isfinite(given), given, guess)
+    start = np.array([getattr(cluster, name) for name in free], float)
+    start = np.where((start > least) & np.isfinite(start), start, guess)
 
     def at(logs):
         values = least + np.exp(np.clip(logs, -30, 30))
@@ -186,7 +191,7 @@ def fit_cluster(points, cluster, free=("overhead", "overlap")):
         return _log_errors(several, at(logs))
 
     # Where γ is large nothing changes with it: a search that begins there stays there.
-    ends = [_least_squares(errors, np.log(start - least)) for start in (given, guess)]
+    ends = [_least_squares(errors, np.log(x - least)) for x in (start, guess)]
     return at(min(ends, key=lambda logs: np.sum(errors(logs) ** 2)))
 
 
@@ -196,7 +201,7 @@ def _log_errors(points, cluster):
 
 
 def _least_squares(residuals, x, steps=200, width=1e-5):
-    """Levenberg and Marquardt: Gauss-Newton steps, shorter while they do not help."""
+    """Minimize by Levenberg and Marquardt's method: damped Gauss-Newton steps."""
     damping, error = 1e-2, residuals(x)
     for _ in range(steps):
         slopes = [

@@ -1,9 +1,10 @@
 """What it takes to add gradients up over devices: a ring, or parameter servers."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def ring_bytes(devices, nbytes):
+def ring_bytes(devices: ArrayLike, nbytes: float) -> np.ndarray:
     """Bytes that each device sends, and receives, in a ring all-reduce.
 
     The gradients are cut into P pieces. In P − 1 rounds each device passes a piece on,
@@ -29,14 +30,16 @@ def ring_bytes(devices, nbytes):
     return 2 * (devices - 1) / devices * nbytes
 
 
-def ring_seconds(devices, nbytes, bandwidth, latency=0.0):
+def ring_seconds(
+    devices: ArrayLike, nbytes: float, bandwidth: float, latency: float = 0.0
+) -> np.ndarray:
     """Seconds of a ring all-reduce: 2 (P − 1) α + 2 (P − 1) / P · S / B.
 
     Parameters
     ----------
     devices : int or array of int
     nbytes, bandwidth, latency : float
-        S in bytes, B in bytes a second, α in seconds.
+        S in bytes, B in bytes per second, α in seconds.
 
     Returns
     -------
@@ -51,7 +54,13 @@ def ring_seconds(devices, nbytes, bandwidth, latency=0.0):
     return rounds * latency + ring_bytes(devices, nbytes) / bandwidth
 
 
-def server_seconds(machines, servers, nbytes, bandwidth, latency=0.0):
+def server_seconds(
+    machines: ArrayLike,
+    servers: int,
+    nbytes: float,
+    bandwidth: float,
+    latency: float = 0.0,
+) -> np.ndarray:
     """Seconds in which parameter servers take gradients in, then give values out.
 
     The servers stand on the training machines. The busiest network card takes in its
@@ -62,7 +71,7 @@ def server_seconds(machines, servers, nbytes, bandwidth, latency=0.0):
     machines : int or array of int
     servers : int
     nbytes, bandwidth, latency : float
-        Bytes, bytes a second, seconds.
+        Bytes, bytes per second, seconds.
 
     Returns
     -------

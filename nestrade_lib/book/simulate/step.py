@@ -18,9 +18,12 @@ all that these functions return is *simulated*.
 [219, 1700, 9226]
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nestrade_lib.book.simulate.collectives import (
     as_counts,
@@ -32,14 +35,14 @@ from nestrade_lib.book.simulate.collectives import (
 
 @dataclass(frozen=True)
 class Workload:
-    """What one device does in a step, and what it has to tell the others.
+    """What one device computes in a step, and what it sends to the others.
 
     Attributes
     ----------
     batch : float
-        Samples a device and step.
+        Samples per device and step.
     rate : float
-        Samples a second of one device on its own. It is taken to hold at other
+        Samples per second of one device on its own. It is taken to hold at other
         batches too, which flatters small ones.
     gradient_bytes : float
         Bytes of all gradients: 4 a trained parameter in float32.
@@ -64,11 +67,11 @@ class Workload:
             _check(self, field.name, "a positive number", lambda x: x > 0)
 
     @property
-    def compute_seconds(self):
+    def compute_seconds(self) -> float:
         """Seconds in which one device computes its gradients."""
         return self.batch / self.rate
 
-    def pruned(self, macs, params=None):
+    def pruned(self, macs: float, params: float | None = None) -> Workload:
         """Give the same work with a smaller network.
 
         Computing shrinks with the MACs, gradients with the parameters. The first is
@@ -106,9 +109,9 @@ class SimulatedCluster:
     Attributes
     ----------
     per_machine : int
-        Devices a machine.
+        Devices per machine.
     inside, between : float
-        Bytes a second, each way, of a device's link and of a machine's network card.
+        Bytes per second, each way, of a device's link and of a machine's network card.
     latency : float
         Seconds a message between machines takes to start.
     overhead : float
@@ -117,7 +120,7 @@ class SimulatedCluster:
         γ, at least 1: 1 hides nothing, ``inf`` all but the longest stage.
     servers : int, optional
         Parameter servers that hold the network between them, spread over the machines.
-        Without: a ring. One server a machine moves as many bytes as the ring.
+        Without: a ring. One server per machine moves as many bytes as the ring.
 
     Raises
     ------
@@ -141,19 +144,21 @@ class SimulatedCluster:
     def __post_init__(self):
         _check(self, "per_machine", "a whole number, at least 1", is_count)
         for name in ("inside", "between"):
-            _check(self, name, "positive bytes a second", lambda x: x > 0)
+            _check(self, name, "positive bytes per second", lambda x: x > 0)
         for name in ("latency", "overhead"):
             _check(self, name, "finite seconds, at least 0", lambda x: 0 <= x < np.inf)
         _check(self, "overlap", "at least 1 (1 hides nothing)", lambda x: x >= 1)
         if self.servers is not None:
             _check(self, "servers", "None or a whole number, at least 1", is_count)
 
-    def machines(self, devices):
+    def machines(self, devices: ArrayLike) -> np.ndarray:
         """Give how many machines hold so many devices."""
         return -(-as_counts(devices).astype(int) // self.per_machine)
 
 
-def step_seconds(workload, cluster, devices):
+def step_seconds(
+    workload: Workload, cluster: SimulatedCluster, devices: ArrayLike
+) -> np.ndarray:
     """Seconds of one training step. Simulated.
 
     Parameters
@@ -194,8 +199,10 @@ def step_seconds(workload, cluster, devices):
     return pipeline + cluster.overhead * (devices > 1)
 
 
-def throughput(workload, cluster, devices):
-    """Samples a second of all devices together. Simulated.
+def throughput(
+    workload: Workload, cluster: SimulatedCluster, devices: ArrayLike
+) -> np.ndarray:
+    """Samples per second of all devices together. Simulated.
 
     Parameters and errors are those of :func:`step_seconds`.
 
@@ -212,7 +219,9 @@ def throughput(workload, cluster, devices):
     return devices * workload.batch / step_seconds(workload, cluster, devices)
 
 
-def efficiency(workload, cluster, devices):
+def efficiency(
+    workload: Workload, cluster: SimulatedCluster, devices: ArrayLike
+) -> np.ndarray:
     """Share of the ideal: so many devices times the rate of one. Simulated.
 
     Parameters and errors are those of :func:`step_seconds`.
