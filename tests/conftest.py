@@ -1,7 +1,10 @@
 """What the unit tests share."""
 
+import gc
+
 import keras
 import matplotlib
+import pytest
 from hypothesis import settings
 
 from nestrade_lib.engines import logical_devices
@@ -22,3 +25,10 @@ else:
 
     # PyTorch 2.13 crashed or hung in its gradients of convolutions (AMD, AVX2).
     torch.backends.mkldnn.enabled = False
+
+
+@pytest.fixture(autouse=True, scope="module")
+def left_alone_by_the_collector():
+    """Freeze what earlier modules left, so that no collection walks through it again."""
+    gc.collect()
+    gc.freeze()

@@ -1,5 +1,7 @@
 """The proof lets right cuts of deep, normed networks pass, and no wrong one."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -12,10 +14,12 @@ from tests.support.cuts import random_cut
 pytestmark = pytest.mark.any_backend
 
 
+@functools.cache
 def trained_resnet(seed):
+    """A network and its samples, trained once for all cuts of it."""
     keras.utils.set_random_seed(seed)
     network = create_resnet((12, 12, 1), 3, widths=(8, 12, 16))
-    network.compile("adam", create_loss())
+    network.compile("adam", create_loss(), run_eagerly=True)
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(64, 12, 12, 1)).astype("float32")
     network.fit(x, rng.integers(0, 3, 64), epochs=1, verbose=0)
