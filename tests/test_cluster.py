@@ -1,4 +1,4 @@
-"""Who takes part is read right, told clearly where it is not, and found at the start."""
+"""Members are read right, refused clearly where malformed, and meet at the start."""
 
 import json
 import socket
@@ -56,19 +56,19 @@ def test_tf_config_is_read_as_it_is_written(workers):
 
 
 def config(**changes):
-    told = {
+    settings = {
         "cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]},
         "task": {"type": "worker", "index": 1},
     }
-    return {"TF_CONFIG": json.dumps(told | changes)}
+    return {"TF_CONFIG": json.dumps(settings | changes)}
 
 
 def test_addresses_may_be_numbers_of_either_kind_and_an_index_a_text():
-    told = {"worker": ["10.0.0.1:1", "[fe80::1%eth0]:2"]}
-    found = Cluster.from_environment(
-        config(cluster=told, task={"type": "worker", "index": "1"})
+    addresses = ["10.0.0.1:1", "[fe80::1%eth0]:2"]
+    environment = config(
+        cluster={"worker": addresses}, task={"type": "worker", "index": "1"}
     )
-    assert found == Cluster(tuple(told["worker"]), 1)
+    assert Cluster.from_environment(environment) == Cluster(tuple(addresses), 1)
 
 
 def test_a_chief_comes_before_the_workers():
@@ -118,17 +118,17 @@ def test_what_is_malformed_is_named(environment, message):
         Cluster.from_environment(environment)
 
 
-# Meeting ------------------------------------------------------------------------------
+# Rendezvous ------------------------------------------------------------------------------
 
 
 def free_port():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        return door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 def gathering(fingerprints, absent=(), limit=30.0):
-    """What `meet` raises on each of several workers, which run as threads."""
+    """What `rendezvous` raises on each of several workers, which run as threads."""
     port = free_port()
     addresses = tuple(f"127.0.0.1:{port + n}" for n in range(len(fingerprints)))
     raised = {}
@@ -176,11 +176,11 @@ def test_who_is_to_do_something_else_is_named_to_all(what):
         assert f"differ in {what}" in str(error) and "worker 2: other" in str(error)
 
 
-def test_a_port_in_use_and_a_stranger_on_the_line():
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        door.listen()
-        address = f"127.0.0.1:{door.getsockname()[1]}"
+def test_a_port_in_use_and_a_stranger_at_the_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
         with pytest.raises(OSError, match=f"cannot listen on {address}.*in use"):
             rendezvous(Cluster((address, "127.0.0.1:1"), 0), {}, 1.0)
 
@@ -190,8 +190,8 @@ def test_a_port_in_use_and_a_stranger_on_the_line():
     def knock():
         for _ in range(50):
             try:
-                with socket.create_connection(("127.0.0.1", port), timeout=1) as line:
-                    return line.sendall(b"GET / HTTP/1.1\r\n\r\n")
+                with socket.create_connection(("127.0.0.1", port), timeout=1) as chief:
+                    return chief.sendall(b"GET / HTTP/1.1\r\n\r\n")
             except OSError:
                 time.sleep(0.02)
 
@@ -251,14 +251,14 @@ def test_the_time_limit_ends_all_that_was_started(tmp_path):
     assert not (tmp_path / "late").exists()
 
 
-LINE = """
+REUSED = """
 import os, pathlib, signal, socket, sys, time
 first = os.environ["NESTRADE_ADDRESSES"].split(",")[0].split(":")
 address, mark = (first[0], int(first[1])), pathlib.Path(sys.argv[1])
 if os.environ["NESTRADE_RANK"] == "0":
-    with socket.create_server(address) as door:  # reuses it, as the engines do
-        line, _ = door.accept()
-    line.close()  # first, so that this end of the line is the one that lingers
+    with socket.create_server(address) as listener:  # reuses it, as the engines do
+        connection, _ = listener.accept()
+    connection.close()  # first, so that this end is the one that lingers
     if not mark.exists():
         time.sleep(1)
         mark.touch()
@@ -274,7 +274,7 @@ else:
 
 
 def test_a_group_is_started_again_on_the_ports_that_it_had(tmp_path, capsys):
-    command = [sys.executable, "-c", LINE, str(tmp_path / "mark")]
+    command = [sys.executable, "-c", REUSED, str(tmp_path / "mark")]
     assert launch(command, 2, restarts=1, limit=100, port=free_port()) == 0
     assert "Worker 0 was ended by signal 9. Starting all" in capsys.readouterr().out
 
@@ -300,8 +300,8 @@ def test_what_cannot_be_launched_is_refused():
     ):
         with pytest.raises(ValueError, match=f"port: expected .*{message}"):
             launch(["true"], 2, port=port)
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port = door.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
         with pytest.raises(OSError, match=f"Port {port} is in use"):
             launch(["true"], 1, port=port)

@@ -1,4 +1,4 @@
-"""Tell values apart by few bytes, which workers can compare."""
+"""A digest of nested values: few bytes, which workers can compare."""
 
 import hashlib
 
@@ -7,23 +7,20 @@ import numpy as np
 
 
 def digest(*values):
-    """16 bytes that tell values apart.
+    """16 bytes that differ where values do.
 
-    Examples
-    --------
     >>> digest(np.arange(3)) == digest(np.arange(3)), digest(1) == digest(2)
     (True, False)
     """
-    found = hashlib.blake2b(digest_size=16)
-    for value in values:
-        for leaf in keras.tree.flatten(value):
-            if hasattr(leaf, "dtype"):
-                leaf = np.ascontiguousarray(keras.ops.convert_to_numpy(leaf))
-                found.update(f"{leaf.dtype} {leaf.shape}".encode())
-                if leaf.dtype.hasobject:  # such as strings
-                    found.update(repr(leaf.tolist()).encode())
-                else:
-                    found.update(leaf.view(np.uint8) if leaf.size else b"")
-            else:
-                found.update(repr(leaf).encode())
-    return found.digest()
+    state = hashlib.blake2b(digest_size=16)
+    for leaf in keras.tree.flatten(values):
+        if not hasattr(leaf, "dtype"):
+            state.update(repr(leaf).encode())
+            continue
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(leaf))
+        state.update(f"{array.dtype} {array.shape}".encode())
+        if array.dtype.hasobject:  # such as strings
+            state.update(repr(array.tolist()).encode())
+        elif array.size:
+            state.update(array.view(np.uint8))
+    return state.digest()

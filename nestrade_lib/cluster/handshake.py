@@ -1,14 +1,16 @@
-"""Workers meet before they start, and compare what they are about to do.
+"""The handshake of workers, which compare what they are about to run.
 
-An engine that waits for a worker that never comes waits in silence, and workers that
-run different code train different networks without a word. So each first says to the
-chief, over TCP, who it is and what it runs. The chief waits for all of them, up to a
-time limit, and answers all with one verdict. Then it gives the port to the engine.
+An engine waits in silence for a worker that never comes, and workers that run different
+code train different networks without a word. So each worker first sends the chief, over
+TCP, its rank and a fingerprint of what it runs. The chief waits for all of them, up to a
+time limit, and sends all the same verdict. Then the engine gets the port.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import socket
 import sys
@@ -20,6 +22,7 @@ import numpy as np
 from nestrade_lib.cluster.digest import digest
 
 LIMIT = 120.0  # seconds
+_LONGEST_MESSAGE = 1 << 20  # bytes
 
 
 class Absent(TimeoutError):
@@ -31,7 +34,7 @@ class Disagreement(RuntimeError):
 
 
 def rendezvous(cluster, fingerprint=None, limit=LIMIT):
-    """Wait for all workers, and make sure that they are about to do the same.
+    """Wait for all workers, and make sure that they are about to run the same.
 
     Parameters
     ----------
@@ -57,23 +60,17 @@ def rendezvous(cluster, fingerprint=None, limit=LIMIT):
     """
     if cluster.workers == 1:
         return
-    mine = here() if fingerprint is None else fingerprint
-    verdict = (_preside if cluster.rank == 0 else _attend)(cluster, mine, limit)
-    if verdict:
-        kind = Absent if verdict.startswith("Waited") else Disagreement
-        raise kind(verdict)
+    own = process_fingerprint() if fingerprint is None else fingerprint
+    handshake = _verdict_as_chief if cluster.rank == 0 else _verdict_as_worker
+    kind, message = handshake(cluster, own, limit)
+    if kind:
+        raise {"absent": Absent, "disagreement": Disagreement}[kind](message)
 
 
-def here():
-    """What this process runs: its script, and the versions that results depend on.
+def process_fingerprint():
+    """What this process runs (dict of str): its script, versions and seed.
 
-    Returns
-    -------
-    dict of str to str
-
-    Examples
-    --------
-    >>> sorted(here())
+    >>> sorted(process_fingerprint())
     ['Keras', 'Python', 'backend', 'nestrade_lib', 'script', 'seed']
     """
     import keras
@@ -82,102 +79,115 @@ def here():
 
     script = Path(sys.argv[0] if sys.argv else "")
     code = script.read_bytes() if script.is_file() else b""
+    backend = keras.backend.backend()
+    try:
+        version = importlib.metadata.version(backend)
+    except importlib.metadata.PackageNotFoundError:
+        version = "of unknown version"
     return {
         "script": hashlib.sha256(code).hexdigest()[:12],
         "nestrade_lib": nestrade_lib.__version__,
         "Keras": keras.__version__,
-        "backend": f"{keras.backend.backend()} {_version(keras.backend.backend())}",
+        "backend": f"{backend} {version}",
         "Python": ".".join(platform.python_version_tuple()[:2]),
         # keras.utils.set_random_seed sets NumPy's generator with all others.
         "seed": digest(np.random.get_state()[1]).hex()[:12],
     }
 
 
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "of unknown version"
-
-
-def _preside(cluster, mine, limit):
-    """The chief's part: hear every worker, tell all the same."""
+def _verdict_as_chief(cluster, own, limit):
+    """Collect every worker's fingerprint, and send all the same verdict."""
     end = time.monotonic() + limit
-    host, port = _split(cluster.chief)
-    heard, lines = {0: mine}, {}
-    with socket.socket(_family(host, port, end)) as door:
-        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            door.bind((host, port))
-        except OSError as error:
-            raise OSError(
-                f"The chief cannot listen on {cluster.chief}: {error.strerror}. The port is "
-                "in use by another process, or the host is not this machine. Give the "
-                "workers another address."
-            ) from error
-        door.listen(cluster.workers)
-        while len(heard) < cluster.workers and time.monotonic() < end:
-            door.settimeout(max(end - time.monotonic(), 0.01))
+    fingerprints, connections = {0: own}, []
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(_listener(cluster, end))
+        while len(fingerprints) < cluster.workers and time.monotonic() < end:
+            listener.settimeout(max(end - time.monotonic(), 0.01))
             try:
-                line, _ = door.accept()
-                line.settimeout(5)
-                rank, told = json.loads(_read(line))
+                connection = sockets.enter_context(listener.accept()[0])
+                connection.settimeout(5)
+                rank, fingerprint = _receive(connection)
+                if rank in fingerprints:
+                    message = f"There are two workers of rank {rank}."
+                    _send(connection, ["disagreement", message])
+                elif rank in range(cluster.workers):
+                    fingerprints[rank] = fingerprint
+                    connections.append(connection)
             except (TimeoutError, ValueError, TypeError, OSError):
-                continue  # not one of us, or it went away
-            if rank in heard:
-                _write(line, f"There are two workers of rank {rank}.")
-                line.close()
-                continue
-            heard[rank], lines[rank] = told, line
-        verdict = _verdict(cluster, heard, limit)
-        for line in lines.values():
+                continue  # a stranger, or a worker that went away
+        verdict = _compare(cluster, fingerprints, limit)
+        for connection in connections:
             try:
-                _write(line, verdict)
+                _send(connection, verdict)
             except OSError:
-                verdict = verdict or "A worker went away while all were meeting."
-            line.close()
+                if not verdict[0]:
+                    verdict = "disagreement", "A worker ended during the handshake."
     return verdict
 
 
-def _attend(cluster, mine, limit):
-    """A worker's part: find the chief, tell, and hear what it says."""
+def _verdict_as_worker(cluster, own, limit):
+    """Send the fingerprint to the chief, as soon as it listens, and receive the verdict."""
     end = time.monotonic() + limit
     while True:
         try:
-            with socket.create_connection(_split(cluster.chief), timeout=2) as line:
-                _write(line, json.dumps([cluster.rank, mine]))
-                line.settimeout(max(end - time.monotonic(), 0.01) + 5)
-                return _read(line)
+            with socket.create_connection(_split(cluster.chief), timeout=2) as chief:
+                _send(chief, [cluster.rank, own])
+                chief.settimeout(max(end - time.monotonic(), 0.01) + 5)
+                return _receive(chief)
         except OSError:
             if time.monotonic() > end:
-                return (
+                return "absent", (
                     f"Waited {limit:g} s as worker {cluster.rank} for the chief at "
                     f"{cluster.chief}. Does it run, and can it be reached from here?"
                 )
             time.sleep(0.1)
 
 
-def _verdict(cluster, heard, limit):
-    absent = [rank for rank in range(cluster.workers) if rank not in heard]
+def _compare(cluster, fingerprints, limit):
+    """The verdict: a kind of error, or None, and its message."""
+    absent = [rank for rank in range(cluster.workers) if rank not in fingerprints]
     if absent:
         named = ", ".join(f"{rank} ({cluster.addresses[rank]})" for rank in absent)
-        return (
-            f"Waited {limit:g} s, and {len(heard)} of {cluster.workers} workers came. "
-            f"Absent: worker {named}. Was it started (on Slurm, with srun)? Look into its "
-            "log, or raise the limit."
+        return "absent", (
+            f"Waited {limit:g} s, and {len(fingerprints)} of {cluster.workers} workers "
+            f"came. Absent: worker {named}. Was it started (on Slurm, with srun)? Look "
+            "into its log, or raise the limit."
         )
-    for what in heard[0]:
-        told = {rank: heard[rank].get(what) for rank in sorted(heard)}
-        if len(set(told.values())) > 1:
-            each = ", ".join(f"worker {rank}: {value}" for rank, value in told.items())
-            hint = (
+    for part in fingerprints[0]:
+        values = {rank: fingerprints[rank].get(part) for rank in sorted(fingerprints)}
+        if len(set(values.values())) > 1:
+            each = ", ".join(f"worker {rank}: {x}" for rank, x in values.items())
+            advice = (
                 "Call keras.utils.set_random_seed with the same number on each of them, "
                 "before anything else"
-                if what == "seed"
+                if part == "seed"
                 else "Start all of them alike"
             )
-            return f"Workers differ in {what}: {each}. {hint}."
-    return ""
+            return "disagreement", f"Workers differ in {part}: {each}. {advice}."
+    return None, ""
+
+
+def _listener(cluster, end):
+    """A socket at the chief's address; the name of a new machine may be known late."""
+    host, port = _split(cluster.chief)
+    while True:
+        try:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            break
+        except socket.gaierror:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+    try:
+        return socket.create_server(
+            (host, port), family=family, backlog=cluster.workers
+        )
+    except OSError as error:
+        raise OSError(
+            f"The chief cannot listen on {cluster.chief}: {os.strerror(error.errno)}. The "
+            "port is in use by another process, or the host is not this machine. Give the "
+            "workers another address."
+        ) from error
 
 
 def _split(address):
@@ -185,34 +195,15 @@ def _split(address):
     return host.strip("[]"), int(port)
 
 
-def _family(host, port, end):
-    """The kind of socket for an address; a new machine's name may be known late."""
-    while True:
-        try:
-            return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        except socket.gaierror:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.5)
+def _send(connection, message):
+    """Send a line of JSON."""
+    connection.sendall(json.dumps(message).encode() + b"\n")
 
 
-def _write(line, text):
-    data = text.encode()
-    line.sendall(len(data).to_bytes(4, "big") + data)
-
-
-def _read(line):
-    size = int.from_bytes(_exactly(line, 4), "big")
-    if size > 1 << 20:
-        raise ValueError("not one of us")
-    return _exactly(line, size).decode()
-
-
-def _exactly(line, size):
-    data = b""
-    while len(data) < size:
-        part = line.recv(size - len(data))
-        if not part:
-            raise ConnectionError("closed")
-        data += part
-    return data
+def _receive(connection):
+    """Receive a line of JSON."""
+    with connection.makefile("rb") as stream:
+        line = stream.readline(_LONGEST_MESSAGE)
+    if not line.endswith(b"\n"):
+        raise ConnectionError("closed, or not a worker")
+    return json.loads(line)

@@ -2,14 +2,15 @@
 
     python -m nestrade_lib.cluster.launch --workers 2 train.py --epochs 10
 
-Each worker is told by the environment who takes part. Lines that it writes are shown
-with its rank in front. When one of them dies, the others cannot go on without it:
-the whole group is stopped and started again, and goes on from its last checkpoint
+Each worker finds the addresses of all in its environment. Lines that it writes are
+shown with its rank in front. When one of them dies, the others cannot go on without
+it: the whole group is stopped and started again, and goes on from its last checkpoint
 (``fit(..., backup_dir=)``). On a cluster, :mod:`nestrade_lib.cluster.jobs` writes the
 files with which Slurm and Kubernetes do the same.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import socket
@@ -19,13 +20,13 @@ import threading
 import time
 
 from nestrade_lib.checks import require_whole
-from nestrade_lib.cluster.members import ADDRESSES, RANK
+from nestrade_lib.cluster.environment import ADDRESSES, RANK
 
 GRACE = 5.0  # seconds from the request to end to the order
 
 
 def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
-    """Run a command in several processes that know of each other, until all are done.
+    """Run a command in several processes, each a worker of one cluster, until all end.
 
     Parameters
     ----------
@@ -61,12 +62,9 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
     [0] rank 0
     0
     """
-    for name, value, least in (
-        ("workers", workers, 1),
-        ("restarts", restarts, 0),
-        ("port", port, 0),
-    ):
-        require_whole(name, value, least)
+    require_whole("workers", workers)
+    require_whole("restarts", restarts, 0)
+    require_whole("port", port, 0)
     if port + workers - 1 > 65535:
         raise ValueError(
             f"port: expected at most {65536 - workers}, so that {workers} workers have "
@@ -78,7 +76,7 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
         addresses = ",".join(f"127.0.0.1:{p}" for p in _ports(workers, port))
         group = [_start(command, addresses, rank, write) for rank in range(workers)]
         try:
-            rank, code, kind = _watch([process for process, _ in group], end)
+            rank, code, outcome = _watch([process for process, _ in group], end)
             # After a failure nothing is left to be saved: checkpoints are whole.
             grace = 0.0 if code else GRACE
         except BaseException:
@@ -88,24 +86,21 @@ def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
             for process, reader in group:
                 _stop(process, grace)
                 reader.join(GRACE)
-        if kind == "done":
+        if outcome == "done":
             return 0
-        if kind == "late":
+        if outcome == "late":
             write(f"The time limit of {limit:g} s is over.")
             return code
-        what = (
-            f"was ended by signal {code - 128}"
-            if kind == "killed"
-            else f"failed, code {code}"
-        )
-        left = restarts - attempt
-        then = "Starting all again" if left else "No restarts are left"
+        signaled = f"was ended by signal {code - 128}"
+        what = signaled if outcome == "killed" else f"failed, code {code}"
+        then = "Starting all again" if attempt < restarts else "No restarts are left"
         write(f"Worker {rank} {what}. {then}.")
     return code
 
 
 def _start(command, addresses, rank, write):
-    environment = {**os.environ, ADDRESSES: addresses, RANK: str(rank)}
+    """Start a worker, and a thread that shows its lines."""
+    environment = os.environ | {ADDRESSES: addresses, RANK: str(rank)}
     environment |= {"PYTHONUNBUFFERED": "1"}
     environment.pop("TF_CONFIG", None)
     process = subprocess.Popen(
@@ -125,20 +120,19 @@ def _start(command, addresses, rank, write):
 
 
 def _watch(processes, end):
-    """Wait until all are done, or one has not: its rank, exit code, and what it did.
+    """Wait until all are done or one has failed: its rank, its exit code, and the outcome.
 
-    A program may end with any code by itself, those of signals and limits included.
+    The outcome is not read off the code: a program may end with any by itself.
     """
     while True:
         codes = [process.poll() for process in processes]
-        for rank, code in enumerate(codes):
-            if code:  # of several, a killed one is the cause, not those that miss it
-                killed = [n for n, c in enumerate(codes) if c is not None and c < 0]
-                rank = killed[0] if killed else rank
-                code = codes[rank]
-                return (
-                    (rank, 128 - code, "killed") if killed else (rank, code, "failed")
-                )
+        failed = [(rank, code) for rank, code in enumerate(codes) if code]
+        # A killed worker is the cause of failures, not those that miss it.
+        for rank, code in failed:
+            if code < 0:
+                return rank, 128 - code, "killed"
+        for rank, code in failed:
+            return rank, code, "failed"
         if all(code == 0 for code in codes):
             return 0, 0, "done"
         if end is not None and time.monotonic() > end:
@@ -161,24 +155,19 @@ def _stop(process, grace):
 
 def _ports(workers, first):
     """A port for each worker: free ones, or those that follow the first."""
-    doors = []
-    try:
+    with contextlib.ExitStack() as listeners:
+        ports = []
         for rank in range(workers):
-            door = socket.socket()
-            doors.append(door)
-            if first:  # an attempt before this one may have left lines half closed
-                door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                door.bind(("127.0.0.1", first + rank if first else 0))
+            port = first + rank if first else 0
+            try:  # which succeeds where an attempt before has left a port half closed
+                listener = socket.create_server(("127.0.0.1", port))
             except OSError as error:
                 raise OSError(
-                    f"Port {first + rank} is in use. Take another --port, or none: free "
-                    "ones are found then."
+                    f"Port {port} is in use. Take another --port, or none: free ones are "
+                    "found then."
                 ) from error
-        return [door.getsockname()[1] for door in doors]
-    finally:
-        for door in doors:
-            door.close()
+            ports.append(listeners.enter_context(listener).getsockname()[1])
+        return ports
 
 
 class _Lines:

@@ -1,4 +1,4 @@
-"""Objects for Kubernetes, where Kubeflow Trainer tells every worker who takes part.
+"""Objects for Kubernetes, where Kubeflow Trainer names all workers to each.
 
 Trainer's own runtime, ``jax-distributed``, has a worker that fails started again by
 itself, and gives up at the sixth such start of all workers together: a group of six is
@@ -157,10 +157,10 @@ def kubeflow_train_job(
 
 
 def _yaml(value):
-    """A string, or a list of them: YAML reads JSON."""
+    """A string or a list of strings as JSON, which YAML reads."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _literal(text):
-    """Kubernetes puts the value of NAME where ``$(NAME)`` stands; a second $ keeps it."""
+    """Text that Kubernetes leaves as it is: it would replace ``$(NAME)`` by a value."""
     return text.replace("$", "$$")

@@ -1,4 +1,4 @@
-"""What both kinds of file are told, checked."""
+"""Checks of the settings that jobs for Slurm and for Kubernetes share."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A batch script for Slurm, which tells every worker who takes part (``SLURM_*``)."""
+"""A batch script for Slurm, whose variables (``SLURM_*``) name all workers to each."""
 
 import shlex
 
