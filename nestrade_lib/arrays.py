@@ -8,8 +8,6 @@ import keras
 def map_arrays(function, values):
     """Apply a function to each array, and leave None as it is.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> map_arrays(len, ({"a": np.arange(2)}, None))
     ({'a': 2}, None)
@@ -20,10 +18,8 @@ def map_arrays(function, values):
 
 
 def arrays_of(values):
-    """All arrays in them, in order (list).
+    """List the arrays of a nested structure, in order.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> [a.tolist() for a in arrays_of((np.arange(2), None, [np.ones(1)]))]
     [[0, 1], [1.0]]
@@ -32,10 +28,8 @@ def arrays_of(values):
 
 
 def rows_of(values, rows):
-    """The same rows of each array.
+    """Take the same rows of each array.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> rows_of((np.arange(4), None), slice(1, 3))
     (array([1, 2]), None)
@@ -44,15 +38,13 @@ def rows_of(values, rows):
 
 
 def in_order(layer, args, kwargs):
-    """The arguments of a layer's call in the order of its signature.
+    """List the arguments of a layer's call in the order of its signature.
 
-    Examples
-    --------
     >>> in_order(keras.layers.MultiHeadAttention(1, 2), [1], {"key": 3, "value": 2})
     [1, 2, 3]
     """
     if not kwargs:
         return list(args)
     places = list(inspect.signature(layer.call).parameters)
-    known = [kwargs[name] for name in places if name in kwargs]
-    return [*args, *known, *(kwargs[name] for name in kwargs if name not in places)]
+    named = [kwargs[name] for name in places if name in kwargs]
+    return [*args, *named, *(kwargs[name] for name in kwargs if name not in places)]

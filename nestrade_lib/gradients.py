@@ -4,27 +4,16 @@ import keras
 
 
 def gradient_of(function):
-    """Give the function that differentiates another one by its first argument.
+    """Return the gradient of ``function(weights, *others)`` by the list of its weights.
 
-    Parameters
-    ----------
-    function : callable
-        ``(weights, *others) -> scalar tensor``; `weights` is a list of tensors.
+    It is None for a weight that the scalar does not depend on (zeros on JAX).
 
-    Returns
-    -------
-    callable
-        ``(weights, *others) -> gradients``, a list, with None where the scalar does not
-        depend on a weight (zeros on JAX). Compiled once on JAX.
-
-    Examples
-    --------
     >>> slope = gradient_of(lambda weights, x: keras.ops.sum(weights[0] ** 2) * x)
     >>> [g] = slope([keras.ops.array([1.0, 3.0])], 2.0)
     >>> keras.ops.convert_to_numpy(g).tolist()
     [4.0, 12.0]
     """
-    return _WAYS[keras.backend.backend()](function)
+    return _BY_BACKEND[keras.backend.backend()](function)
 
 
 def _on_tensorflow(function):
@@ -57,4 +46,4 @@ def _on_torch(function):
     return gradient
 
 
-_WAYS = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}
+_BY_BACKEND = {"tensorflow": _on_tensorflow, "jax": _on_jax, "torch": _on_torch}
