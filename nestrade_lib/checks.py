@@ -12,7 +12,7 @@ def is_whole(value, least=1):
     (True, False, False, False)
     """
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    return whole and value >= least
+    return whole and int(value) >= least
 
 
 def require_whole(name, value, least=1):

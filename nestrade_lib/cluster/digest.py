@@ -22,5 +22,5 @@ def digest(*values):
         if array.dtype.hasobject:  # such as strings
             state.update(repr(array.tolist()).encode())
         elif array.size:
-            state.update(array.view(np.uint8))
+            state.update(array.view(np.uint8).data)
     return state.digest()

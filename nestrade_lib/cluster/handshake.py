@@ -15,11 +15,13 @@ import platform
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from nestrade_lib.cluster.digest import digest
+from nestrade_lib.cluster.members import Cluster
 
 LIMIT = 120.0  # seconds
 _LONGEST_MESSAGE = 1 << 20  # bytes
@@ -33,7 +35,9 @@ class Disagreement(RuntimeError):
     """Workers that differ in what has to be the same on all of them."""
 
 
-def rendezvous(cluster, fingerprint=None, limit=LIMIT):
+def rendezvous(
+    cluster: Cluster, fingerprint: Mapping[str, str] | None = None, limit: float = LIMIT
+) -> None:
     """Wait for all workers, and make sure that they are about to run the same.
 
     Parameters
@@ -91,7 +95,7 @@ def process_fingerprint():
         "backend": f"{backend} {version}",
         "Python": ".".join(platform.python_version_tuple()[:2]),
         # keras.utils.set_random_seed sets NumPy's generator with all others.
-        "seed": digest(np.random.get_state()[1]).hex()[:12],
+        "seed": digest(np.random.get_state(legacy=False)["state"]["key"]).hex()[:12],
     }
 
 
@@ -184,7 +188,7 @@ def _listener(cluster, end):
         )
     except OSError as error:
         raise OSError(
-            f"The chief cannot listen on {cluster.chief}: {os.strerror(error.errno)}. The "
+            f"The chief cannot listen on {cluster.chief}: {os.strerror(error.errno or 0)}. The "
             "port is in use by another process, or the host is not this machine. Give the "
             "workers another address."
         ) from error

@@ -18,6 +18,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from typing import TextIO
 
 from nestrade_lib.checks import require_whole
 from nestrade_lib.cluster.environment import ADDRESSES, RANK
@@ -25,7 +27,15 @@ from nestrade_lib.cluster.environment import ADDRESSES, RANK
 GRACE = 5.0  # seconds from the request to end to the order
 
 
-def launch(command, workers, *, restarts=3, limit=None, port=0, out=None):
+def launch(
+    command: Sequence[str],
+    workers: int,
+    *,
+    restarts: int = 3,
+    limit: float | None = None,
+    port: int = 0,
+    out: TextIO | None = None,
+) -> int:
     """Run a command in several processes, each a worker of one cluster, until all end.
 
     Parameters
@@ -113,7 +123,7 @@ def _start(command, addresses, rank, write):
         start_new_session=True,  # what the worker starts, ends with it
     )
     reader = threading.Thread(
-        target=lambda: [write(line, rank) for line in process.stdout], daemon=True
+        target=lambda: [write(line, rank) for line in process.stdout or ()], daemon=True
     )
     reader.start()
     return process, reader

@@ -9,8 +9,11 @@ Cluster(addresses=('127.0.0.1:0',), rank=0)
 Cluster(addresses=('n08:20007', 'n09:20007'), rank=1)
 """
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nestrade_lib.cluster.environment import members_of
@@ -37,23 +40,23 @@ class Cluster:
     rank: int = 0
 
     @property
-    def workers(self):
+    def workers(self) -> int:
         """Number of workers."""
         return len(self.addresses)
 
     @property
-    def chief(self):
+    def chief(self) -> str:
         """Address of the worker of rank 0, which all others can reach."""
         return self.addresses[0]
 
     @property
-    def tf_config(self):
+    def tf_config(self) -> str:
         """The cluster in TensorFlow's format (str of JSON)."""
         task = {"type": "worker", "index": self.rank}
         return json.dumps({"cluster": {"worker": list(self.addresses)}, "task": task})
 
     @classmethod
-    def from_environment(cls, environment=None):
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Cluster:
         """Read the members from what started this process.
 
         That is ``nestrade_lib.cluster.launch``, TensorFlow's ``TF_CONFIG``, Slurm, or

@@ -19,7 +19,9 @@ ENGINES = {
 _joined = {}  # cluster to the engine that this process has in it: there is one
 
 
-def start(name="auto", devices=None, limit=LIMIT):
+def start(
+    name: str = "auto", devices: int | None = None, limit: float = LIMIT
+) -> Engine:
     """Start the engine that networks will be built and trained on.
 
     Call it before anything else of Keras: backends fix their devices at first use.
@@ -101,7 +103,7 @@ def start(name="auto", devices=None, limit=LIMIT):
     return DataParallel(names[:count])
 
 
-def logical_devices(count):
+def logical_devices(count: int) -> None:
     """Split this machine's processor into several devices, to practise on.
 
     They share its cores: results are those of so many devices, speed is not. GPUs are

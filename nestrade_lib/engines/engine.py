@@ -13,9 +13,12 @@ device. Those for many are in ``mirrored.py`` (TensorFlow) and ``data_parallel.p
 """
 
 import contextlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nestrade_lib.cluster.digest import digest
 from nestrade_lib.cluster.handshake import Disagreement
@@ -44,25 +47,25 @@ class Engine:
     workers = 1
     rank = 0
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         machines = f", worker {self.rank} of {self.workers}" * (self.workers > 1)
         several = "s" * (self.replicas > 1)
         return f"<{self.name}: {self.replicas} replica{several}{machines}>"
 
     @property
-    def is_chief(self):
+    def is_chief(self) -> bool:
         """Whether this worker writes what one alone must write."""
         return self.rank == 0
 
-    def scope(self):
+    def scope(self) -> AbstractContextManager:
         """Build and compile networks inside ``with engine.scope():``."""
         return contextlib.nullcontext()
 
-    def cut_scope(self):
+    def cut_scope(self) -> AbstractContextManager:
         """Cut networks inside it. Surgery itself enters the scope of a strategy."""
         return contextlib.nullcontext()
 
-    def prepare(self, network):
+    def prepare(self, network: keras.Model) -> None:
         """Make right, or refuse, what this engine would compute otherwise than one device.
 
         Parameters
@@ -75,7 +78,7 @@ class Engine:
             With the reason and the way out.
         """
 
-    def check_loss(self, network, batch):
+    def check_loss(self, network: keras.Model, batch: tuple) -> None:
         """Refuse a loss that this engine's replicas would add up to another one.
 
         Parameters
@@ -91,10 +94,10 @@ class Engine:
             With the reason and the ways out.
         """
 
-    def release(self, network):
+    def release(self, network: keras.Model) -> None:
         """Leave a network as one device knows it, when its training has ended."""
 
-    def check_batch(self, batch_size):
+    def check_batch(self, batch_size: int) -> None:
         """Refuse a global batch that the replicas cannot share equally.
 
         Raises
@@ -109,12 +112,18 @@ class Engine:
                 f"so expected a multiple of {self.replicas}, got {batch_size}. Take {near}."
             )
 
-    def shard(self, batch):
+    def shard(self, batch: np.ndarray) -> np.ndarray:
         """This worker's part of an array that holds a global batch."""
         size = len(batch) // self.workers
         return batch[self.rank * size : (self.rank + 1) * size]
 
-    def fit(self, network, callback, epoch, **data):
+    def fit(
+        self,
+        network: keras.Model,
+        callback: keras.callbacks.Callback,
+        epoch: int,
+        **data,
+    ) -> None:
         """Train on these batches, as part of an epoch.
 
         Parameters
@@ -137,19 +146,19 @@ class Engine:
             callbacks=[callback],
         )
 
-    def evaluate(self, network, callbacks=None, **data):
+    def evaluate(self, network: keras.Model, callbacks=None, **data) -> dict:
         """As Keras' ``evaluate``, all data being given to each worker (dict)."""
         return network.evaluate(
             **data, callbacks=callbacks, verbose=0, return_dict=True
         )
 
-    def predict(self, network, x, **options):
+    def predict(self, network: keras.Model, x, **options) -> np.ndarray:
         """As Keras' ``predict``, all data being given to each worker."""
         return network.predict(x, **options)
 
     # Between workers ----------------------------------------------------------
 
-    def gather(self, numbers):
+    def gather(self, numbers: ArrayLike) -> np.ndarray:
         """Give every worker's numbers to every worker.
 
         Parameters
@@ -162,7 +171,7 @@ class Engine:
         """
         return np.asarray(numbers, "int32")[None]
 
-    def assert_equal(self, what, *values):
+    def assert_equal(self, what: str, *values) -> None:
         """Make sure that all workers have the same.
 
         Parameters
@@ -177,7 +186,7 @@ class Engine:
         """
         self.assert_all_equal({what: values})
 
-    def assert_all_equal(self, parts):
+    def assert_all_equal(self, parts: Mapping[str, object]) -> None:
         """Make sure that all workers have the same of each of several parts.
 
         Parameters
@@ -204,6 +213,6 @@ class Engine:
                 "an all-reduce of the gradients."
             )
 
-    def broadcast(self, numbers):
+    def broadcast(self, numbers: ArrayLike) -> np.ndarray:
         """The chief's numbers, on every worker (ndarray of int32)."""
         return self.gather(numbers)[0]

@@ -129,9 +129,9 @@ class Mirrored(Engine):
         self._forget()
 
     def _forget(self):
-        self._step = None, None  # what is traced, and the traced step
-        self._tests = None, None  # the same, of evaluation
-        self._answer = None, None  # and of prediction
+        self._step: tuple = None, None  # what is traced, and the traced step
+        self._tests: tuple = None, None  # the same, of evaluation
+        self._answer: tuple = None, None  # and of prediction
 
     # Training -----------------------------------------------------------------
 

@@ -5,7 +5,10 @@ slots), ``verify`` compares it with the original whose cut channels are zero, an
 ``restructure`` does both and refuses where they differ.
 """
 
-from nestrade_lib.dependency import trace
+import keras
+import numpy as np
+
+from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
 from nestrade_lib.surgery.rebuild import cut
 from nestrade_lib.surgery.verification import tolerance, verify
@@ -17,7 +20,12 @@ class RefusedCut(ValueError):
     """A cut whose smaller network does not equal the original."""
 
 
-def restructure(network, mask, graph=None, probe=None):
+def restructure(
+    network: keras.Model,
+    mask: np.ndarray,
+    graph: ChannelGraph | None = None,
+    probe=None,
+) -> keras.Model:
     """Cut channels out of a network and prove that its function is kept.
 
     The smaller network is a plain Keras model. Its outputs equal those of

@@ -1,6 +1,7 @@
 """Outputs and gradients at given weights, on each backend, changing nothing."""
 
 import contextlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -117,7 +118,7 @@ def _as_tensors(inputs):
     return keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
 
 
-def compiled(function):
+def compiled(function: Callable) -> Callable:
     """As a whole on JAX, which would otherwise compile operation by operation."""
     if keras.backend.backend() != "jax":
         return function

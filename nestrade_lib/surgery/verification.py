@@ -7,7 +7,7 @@ through Keras' stateless calls: neither network nor optimizer is changed.
 import keras
 import numpy as np
 
-from nestrade_lib.dependency import trace
+from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.names import variable_paths
 from nestrade_lib.surgery.differentiate import Evaluation, compiled, full_precision
 from nestrade_lib.surgery.optimizer import decayed, transplant
@@ -22,7 +22,13 @@ def tolerance(network):
     return max(_ALLOWED.get(layer.compute_dtype, 1e-5) for layer in network.layers)
 
 
-def verify(original, smaller, mask, probe=None, graph=None):
+def verify(
+    original: keras.Model,
+    smaller: keras.Model,
+    mask: np.ndarray,
+    probe=None,
+    graph: ChannelGraph | None = None,
+) -> dict[str, float]:
     """The largest relative differences between a cut network and its original.
 
     Parameters

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
-from matplotlib import cycler
+from matplotlib.rcsetup import cycler
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#CC3311", "#AA4499", "#56B4E9",

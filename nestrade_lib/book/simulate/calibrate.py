@@ -59,7 +59,7 @@ class Measurement:
         float
         """
         alike = replace(cluster, servers=self.cluster.servers)
-        return throughput(self.workload, alike, self.devices)
+        return throughput(self.workload, alike, self.devices).item()
 
 
 def published(table: str) -> list[Measurement]:

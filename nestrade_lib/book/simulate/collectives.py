@@ -56,7 +56,7 @@ def ring_seconds(
 
 def server_seconds(
     machines: ArrayLike,
-    servers: int,
+    servers: ArrayLike,
     nbytes: float,
     bandwidth: float,
     latency: float = 0.0,
@@ -68,8 +68,7 @@ def server_seconds(
 
     Parameters
     ----------
-    machines : int or array of int
-    servers : int
+    machines, servers : int or array of int
     nbytes, bandwidth, latency : float
         Bytes, bytes per second, seconds.
 

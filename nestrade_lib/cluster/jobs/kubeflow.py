@@ -9,6 +9,7 @@ Written for Trainer 2.2, whose JAX runtime sets ``JAX_COORDINATOR_ADDRESS``,
 
 import json
 import re
+from collections.abc import Sequence
 
 from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
 
@@ -78,19 +79,19 @@ spec:
 
 
 def kubeflow_train_job(
-    command,
-    nodes,
+    command: Sequence[str],
+    nodes: int,
     *,
-    image,
-    claim,
-    backup_dir="/backups",
-    gpus=0,
-    cpus=8,
-    memory="32Gi",
-    hours=24,
-    restarts=3,
-    name="nestrade",
-):
+    image: str,
+    claim: str,
+    backup_dir: str = "/backups",
+    gpus: int = 0,
+    cpus: int = 8,
+    memory: str = "32Gi",
+    hours: float = 24,
+    restarts: int = 3,
+    name: str = "nestrade",
+) -> str:
     """Write a job for Kubernetes with Kubeflow Trainer 2.2 or newer, on JAX.
 
     Two objects, for ``kubectl apply -f``: a ``TrainingRuntime`` that says how workers

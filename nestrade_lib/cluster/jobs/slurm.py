@@ -1,6 +1,7 @@
 """A batch script for Slurm, whose variables (``SLURM_*``) name all workers to each."""
 
 import shlex
+from collections.abc import Sequence
 
 from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
 
@@ -39,17 +40,17 @@ exit 1
 
 
 def slurm_script(
-    command,
-    nodes,
+    command: Sequence[str],
+    nodes: int,
     *,
-    backup_dir,
-    gpus=0,
-    cpus=8,
-    hours=24,
-    restarts=3,
-    name="nestrade",
-    backend="tensorflow",
-):
+    backup_dir: str,
+    gpus: int = 0,
+    cpus: int = 8,
+    hours: float = 24,
+    restarts: int = 3,
+    name: str = "nestrade",
+    backend: str = "tensorflow",
+) -> str:
     """Write a batch script for Slurm.
 
     What else a site asks for, such as a partition or an account, ``sbatch`` takes on
