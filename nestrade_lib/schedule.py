@@ -104,7 +104,7 @@ class Budget:
 
         Parameters
         ----------
-        costs : nestrade_lib.costs.CostTable
+        costs : nestrade_lib.CostTable
             Of the network before its first cut.
 
         Raises
