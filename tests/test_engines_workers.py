@@ -57,13 +57,16 @@ if keras.backend.backend() == "jax":
     MOMENTS = MOMENTS[1:2]
 
 
-@pytest.mark.parametrize("die", MOMENTS)
-def test_a_killed_worker_is_seen_and_the_group_ends_with_the_same_weights(
-    whole, tmp_path, die
+def test_killed_workers_are_seen_and_the_group_ends_with_the_same_weights(
+    whole, tmp_path
 ):
-    code, log = run(tmp_path, 2, "--devices", "2", "--die", die, restarts=1)
+    """One run that is killed at each of the moments in turn."""
+    arguments = ["--devices", "2", "--die", *MOMENTS]
+    code, log = run(tmp_path, 2, *arguments, restarts=len(MOMENTS))
     assert code == 0, log
-    assert f"Worker {die[0]} was ended by signal 9. Starting all again." in log
+    for rank in "01":
+        killed = f"Worker {rank} was ended by signal 9. Starting all again."
+        assert log.count(killed) == sum(moment[0] == rank for moment in MOMENTS), log
     assert difference(whole, tmp_path) == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from nestrade_lib import Nestrade, Schedule, create_loss, trace
 from nestrade_lib.engines import Engine
 from nestrade_lib.training import rescale
-from nestrade_lib.training.noise import NoiseScale
+from nestrade_lib.training.noise import NoiseScale, noise_scale
 
 pytestmark = pytest.mark.any_backend
 
@@ -97,3 +97,24 @@ def test_the_estimate_of_noise_has_no_bias():
     assert estimate.value == pytest.approx(4 * 8 / (4 * 9), rel=0.1)
     with pytest.raises(ValueError, match="0 < small < large, got 64, 4"):
         NoiseScale(64, 4)
+
+
+def test_the_noise_scale_is_that_of_a_problem_whose_noise_is_known():
+    # y = w·x + noise at w = 0, mean squared error: |G|² and tr Σ have closed forms.
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(20_000, 4)).astype("float32")
+    y = (x @ [1.0, 1, 1, 1] + 3 * rng.normal(size=len(x))).astype("float32")[:, None]
+    network = keras.Sequential(
+        [
+            keras.Input((4,)),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros"),
+        ]
+    )
+    network.compile("sgd", "mse")
+    each = -2 * y * x
+    signal = (each.mean(0) ** 2).sum()
+    expected = each.var(0).sum() / signal
+    found = noise_scale(network, x, y, small=16, large=512, draws=40)
+    assert found == pytest.approx(expected, rel=0.25)
+    with pytest.raises(ValueError, match="expected at least large=512"):
+        noise_scale(network, x[:100], y[:100], small=16, large=512)

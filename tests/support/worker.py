@@ -20,12 +20,15 @@ from nestrade_lib.surgery import restructure
 from nestrade_lib.training import structure as structure_module
 
 
-def die_once(out):
-    """End as a process does that is killed: at once, and on the first attempt only."""
-    mark = out / "died"
-    if not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+def deaths(out):
+    """How many attempts were ended before this one."""
+    return len(list(out.glob("died-*")))
+
+
+def die(out):
+    """End as a process does that is killed: at once."""
+    (out / f"died-{deaths(out)}").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def at_the(times, function, out):
@@ -36,7 +39,7 @@ def at_the(times, function, out):
         nonlocal calls
         calls += 1
         if calls == times:
-            die_once(out)
+            die(out)
         return function(*args, **kwargs)
 
     return counted
@@ -61,12 +64,17 @@ def main():
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=devices.LIMIT)
     parser.add_argument(
-        "--die", help="RANK:PLACE:TIMES; PLACE is step, cut, write, name or clock"
+        "--die",
+        nargs="*",
+        default=[],
+        help="of each attempt: RANK:PLACE:TIMES; PLACE is step, cut, write, name or clock",
     )
     options = parser.parse_args()
-    rank, place, times = (options.die or "-1:none:0").split(":")
+    attempt = deaths(options.out)
+    moment = options.die[attempt] if attempt < len(options.die) else "-1:none:0"
+    rank, place, times = moment.split(":")
     if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
-        timer = threading.Timer(float(times), die_once, [options.out])
+        timer = threading.Timer(float(times), die, [options.out])
         timer.daemon = True
         timer.start()
 
