@@ -98,7 +98,7 @@ def at_random(case, multiple):
     if not multiple:
         return network, {}
     graph = trace(network)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     whole = costs.total(np.ones(graph.count, bool))
     allowed = {name: share * whole[name] for name, share in BUDGET.shares.items()}
     scores = np.random.default_rng(0).random(graph.count)

@@ -64,7 +64,7 @@ def one_cut(seed, data):
     network.fit(x, y, batch_size=128, verbose=0)
     graph = trace(network)
     marks, processor = [time.perf_counter()], time.process_time()
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     limit = costs.total(np.ones(graph.count, bool))["macs"] * 2 / 3
     mask = choose(graph, costs, rng.random(graph.count), {"macs": limit})
     marks.append(time.perf_counter())
@@ -95,7 +95,7 @@ def masks(seed, data, share=0.1, samples=256, rounds=60):
     keras.utils.set_random_seed(seed)
     network = lenet5()
     graph = trace(network)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     limit = costs.total(np.ones(graph.count, bool))["macs"] * share
     scores = np.random.default_rng(seed).random(graph.count)
     mask = choose(graph, costs, scores, {"macs": limit})

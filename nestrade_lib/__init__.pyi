@@ -4,7 +4,6 @@ from .batches import Batches as Batches
 from .batches import tf_batches as tf_batches
 from .costs import CostTable as CostTable
 from .costs import count_costs as count_costs
-from .costs import register_macs as register_macs
 from .costs import weight_reuse as weight_reuse
 from .data import load_fashion_mnist as load_fashion_mnist
 from .data import load_mnist as load_mnist

@@ -70,7 +70,7 @@ def is_masked(tensor):
 
 @contextlib.contextmanager
 def watched_calls(watch):
-    """Every call of a layer goes through ``watch(call, layer, *args, **kwargs)``.
+    """Every call of a layer or operation goes through ``watch(call, layer, *args, **kwargs)``.
 
     Python looks ``__call__`` up in the class, so all layers are watched, not one model's.
     """
@@ -78,7 +78,7 @@ def watched_calls(watch):
     def watched(call):
         return lambda layer, *args, **kwargs: watch(call, layer, *args, **kwargs)
 
-    with replaced(keras.Layer, "__call__", watched):
+    with replaced(keras.Operation, "__call__", watched):
         yield
 
 

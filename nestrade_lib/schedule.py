@@ -117,9 +117,9 @@ class Budget:
         if costs.unknown and min(shares.values()) < 1:
             raise ValueError(
                 f"{self}: expected the MACs of every layer to be known, but no rule "
-                f"counts those of {', '.join(map(repr, costs.unknown))}. Tell how often "
-                "each uses its weights with nestrade_lib.register_macs, or give a budget "
-                "of params or activation_bytes."
+                f"states those of {', '.join(map(repr, costs.unknown))}. State what each "
+                "multiplies (call.multiplies) in a rule of nestrade_lib.register_rule, or "
+                "give a budget of params or activation_bytes."
             )
 
     def path(self, progress):
@@ -241,7 +241,7 @@ def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
     ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
     ... )
     >>> graph = trace(network)
-    >>> costs = ChannelCosts(network, graph)
+    >>> costs = ChannelCosts(graph)
     >>> choose(graph, costs, np.arange(6), {"macs": 12}).tolist()
     [False, False, False, False, True, True]
     """

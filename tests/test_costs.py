@@ -14,13 +14,23 @@ from nestrade_lib import (
     Nestrade,
     count_costs,
     create_model,
-    register_macs,
+    register_rule,
+    restructure,
+    trace,
     weight_reuse,
 )
-from nestrade_lib.costs import registry
+from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.dependency import registry
 from nestrade_lib.report import Report
+from tests.support.cuts import random_cut
 
 pytestmark = pytest.mark.any_backend
+
+
+@pytest.fixture(autouse=True)
+def rules(monkeypatch):
+    """Rules that a test registers are forgotten after it."""
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
 
 
 def macs(*layers, shape):
@@ -129,18 +139,37 @@ class Leaky(keras.Layer):
     def build(self, shape):
         self.kernel = self.add_weight(shape=(shape[-1], self.units))
 
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
+
     def call(self, x, states):
         h = 0.9 * states[0] + keras.ops.matmul(x, self.kernel)
         return h, [h]
 
 
-def test_a_cell_of_ones_own_is_counted_once_it_is_registered():
+def leaky(call):
+    """The rule of such a cell, for one step: the output, and the state after it."""
+    units = call.fresh(call.layer.units)
+    call.consumes(call.layer.kernel, 0, call.inputs[0].axes[-1])
+    call.produces(call.layer.kernel, {1: units})
+    call.resize("units", units)
+    call.multiplies(call.layer.kernel)
+    return [(None, units), (None, units)]
+
+
+def test_a_cell_of_ones_own_is_counted_and_cut_once_it_is_registered():
     for cell in (Leaky(5), [kl.GRUCell(3), Leaky(5)]):
         rnn = kl.RNN(cell, name="mine")
         model = keras.Sequential([keras.Input((7, 3)), rnn, kl.Dense(2)])
         assert count_costs(model).unknown == ["mine"]
-    register_macs(Leaky)(lambda layer, inputs, output: [(layer.kernel, 1)])
+    register_rule(Leaky)(leaky)
     assert count_costs(model).macs == 7 * 3 * (9 + 9) + 7 * 15 + 10
+    graph = trace(model)
+    assert graph.count == 3 + 5
+    mask = random_cut(graph)
+    foreseen = ChannelCosts(graph).total(mask)
+    table = count_costs(restructure(model, mask, graph))
+    assert foreseen == {cost: getattr(table, cost) for cost in foreseen}
 
 
 def test_norms_of_several_axes_are_known():
@@ -203,9 +232,9 @@ def test_counting_changes_nothing():
         [keras.Input((4,)), kl.BatchNormalization(), kl.Dropout(0.5), kl.Dense(2)]
     )
     before = [keras.ops.convert_to_numpy(v) for v in model.variables]
-    call = keras.Layer.__call__
+    call = keras.Operation.__call__
     count_costs(model)
-    assert keras.Layer.__call__ is call
+    assert keras.Operation.__call__ is call
     for old, variable in zip(before, model.variables, strict=True):
         np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
 
@@ -218,12 +247,82 @@ class Scale(keras.Layer):
         return x * self.factor
 
 
+def scale(call):
+    *others, channels = call.inputs[0].axes
+    call.produces(call.layer.factor, {0: channels})
+    call.multiplies(call.layer.factor, call.inputs[0][1:-1])
+    return (*others, channels)
+
+
 def test_unknown_layers_say_so_until_they_are_registered():
     model = keras.Sequential([keras.Input((4,)), Scale(name="mine"), kl.Dense(2)])
     costs = count_costs(model)
     assert costs.unknown == ["mine"] and "≥ 8" in str(costs)
-    register_macs(Scale)(lambda layer, inputs, output: [(layer.factor, 1)])
+    register_rule(Scale)(scale)
     assert count_costs(model).macs == 12 and not count_costs(model).unknown
+
+
+@keras.saving.register_keras_serializable("test_costs")
+class Block(keras.Layer):
+    """A layer of layers, with a weight of its own that nothing multiplies."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.first, self.second = kl.Dense(5, "relu"), kl.Dense(3)
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(2, 3))
+        self.first.build(shape)
+        self.second.build((*shape[:-1], 5))
+
+    def call(self, x):
+        return self.second(self.first(x)) + self.table[0]
+
+    def get_config(self):
+        return super().get_config()
+
+
+def test_a_layer_of_layers_shows_them_until_a_rule_covers_it():
+    layers = [kl.Dense(8), kl.Dense(6), Block(name="mine"), kl.Dense(2)]
+    model = keras.Sequential([keras.Input((7, 4)), *layers])
+    costs = count_costs(model)
+    assert costs.unknown == ["mine"] and len(costs.layers) == 6
+    assert costs.macs == 7 * (4 * 8 + 8 * 6 + 6 * 5 + 5 * 3 + 3 * 2)
+    # Kept as it is, it costs the same beside whatever is cut.
+    graph = trace(model, ignored_layers=["mine"])
+    mask = random_cut(graph)
+    foreseen = ChannelCosts(graph).total(mask)
+    table = count_costs(restructure(model, mask, graph))
+    assert foreseen == {cost: getattr(table, cost) for cost in foreseen}
+
+    @register_rule(Block)
+    def block(call):
+        call.pin(call.inputs[0].axes[-1], "reads them as it likes")
+        places = call.inputs[0][1:-1]
+        call.multiplies(call.layer.first.kernel, places)
+        call.multiplies(call.layer.second.kernel, places)
+        return (*call.inputs[0].axes[:-1], None)
+
+    assert count_costs(model).unknown == ["mine"]  # of the table, it says nothing
+    rule = registry.find_rule(model.get_layer("mine"))
+
+    @register_rule(Block)
+    def whole(call):
+        call.multiplies(call.layer.table, 0)
+        return rule(call)
+
+    covered = count_costs(model)
+    assert not covered.unknown and len(covered.layers) == 4
+    assert covered.macs == costs.macs and covered.params == costs.params
+
+
+def test_products_of_tensors_written_by_hand_are_counted():
+    q, k = keras.Input((3, 5, 4)), keras.Input((1, 7, 4))
+    scores = keras.ops.matmul(q, keras.ops.transpose(k, (0, 1, 3, 2)))
+    model = keras.Model([q, k], kl.Flatten()(scores) + 1.0)
+    costs = count_costs(model)
+    assert costs.macs == 3 * 5 * 7 * 4
+    assert [row.kind for row in costs.layers] == ["Matmul", "Flatten"]
 
 
 class Gain(Scale):
@@ -243,23 +342,21 @@ def gained(classes=2):
 @pytest.mark.parametrize(
     "budget", [0.5, Budget(macs=0.5, params=0.5), Budget(latency=0.5)], ids=str
 )
-def test_a_budget_of_what_no_rule_counts_is_refused(budget, monkeypatch):
-    monkeypatch.delitem(registry._RULES, Scale, raising=False)
-    with pytest.raises(ValueError, match="'mine'.*register_macs"):
+def test_a_budget_of_what_no_rule_counts_is_refused(budget):
+    with pytest.raises(ValueError, match="'mine'.*register_rule"):
         Nestrade(gained(), budget, ignored_layers=["mine"])
     # Of other costs, and where nothing is to go, it is none of its concern.
     for other in (Budget(params=0.9), 1):
         assert Nestrade(
             gained(), other, ignored_layers=["mine"]
         ).dense_costs.unknown == ["mine"]
-    monkeypatch.setitem(registry._RULES, Gain, lambda layer, *_: [(layer.factor, 1)])
+    register_rule(Gain)(scale)
     assert (
         Nestrade(gained(), 0.5, ignored_layers=["mine"]).dense_costs.macs == 4 + 24 + 12
     )
 
 
-def test_a_report_says_that_a_total_is_a_least_one(monkeypatch):
-    monkeypatch.delitem(registry._RULES, Scale, raising=False)
+def test_a_report_says_that_a_total_is_a_least_one():
     report = str(Report(count_costs(gained(4)), count_costs(gained(2))))
     assert "≥ 48 → ≥ 36" in report and " ? " in report
 

@@ -74,7 +74,7 @@ def test_they_are_cut_each_for_itself(build, number, tmp_path):
     assert set(errors) == {"outputs", "gradients", "step"}
     assert max(errors.values()) <= 1e-5
 
-    table, foreseen = count_costs(smaller), ChannelCosts(network, graph).total(mask)
+    table, foreseen = count_costs(smaller), ChannelCosts(graph).total(mask)
     assert foreseen == {cost: getattr(table, cost) for cost in foreseen}
     again = cut(smaller, np.ones(mask.sum(), bool))
     assert [v.shape for v in again.variables] == [v.shape for v in smaller.variables]

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.any_backend
 
 def foreseen_and_built(network, seeds=(1, 2)):
     graph = trace(network)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     for seed in seeds:
         mask = random_cut(graph, seed)
         table = count_costs(cut(network, mask, graph))

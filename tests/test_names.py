@@ -14,6 +14,7 @@ from nestrade_lib import (
     trace,
 )
 from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.names import layer_names
 from nestrade_lib.report import Report
 from nestrade_lib.schedule import choose
 
@@ -46,8 +47,11 @@ def test_a_name_has_its_path_where_another_layer_has_it_too():
     }  # fmt: skip
     assert {*graph.layers} <= set(graph.widths)
     assert graph.names[0].startswith("A/fc1/") and set(graph.fixed) == {"head"}
-    rows = [row.name for row in count_costs(attentions()).layers]
-    assert {"one/query", "two/query", "one", "two", "head"} <= set(rows)
+    names = list(layer_names(attentions()).values())
+    assert {"one/query", "two/query", "one", "two", "head"} <= set(names)
+    assert len(set(names)) == len(names)
+    rows = [row.name for row in count_costs(towers()).layers]
+    assert {"A/fc1", "A/fc2", "B/fc1", "B/fc2", "fc1", "head"} <= set(rows)
     assert len(set(rows)) == len(rows)
 
 
@@ -69,7 +73,7 @@ def test_each_of_them_has_widths_of_its_own(multiple):
 def test_costs_that_are_foreseen_are_those_of_the_built_network():
     network = towers()
     graph = trace(network)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     for seed in range(3):
         scores = np.random.default_rng(seed).random(graph.count)
         dense = costs.total(np.ones(graph.count, bool))

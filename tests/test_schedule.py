@@ -24,7 +24,7 @@ def network():
 
 NETWORK = network()
 GRAPH = trace(NETWORK)
-COSTS = ChannelCosts(NETWORK, GRAPH)
+COSTS = ChannelCosts(GRAPH)
 DENSE = COSTS.total(np.ones(GRAPH.count, bool))
 scores = st.lists(
     st.floats(0, 1e6, allow_subnormal=False), min_size=GRAPH.count, max_size=GRAPH.count
@@ -75,7 +75,7 @@ def test_widths_that_are_cut_become_multiples(seed, share, round_to):
     layers = [kl.Dense(25), kl.Dense(50), kl.Dense(33), kl.Dense(3)]
     network = keras.Sequential([keras.Input((8,)), *layers])
     graph = trace(network)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     dense = costs.total(np.ones(graph.count, bool))
     scores = np.random.default_rng(seed).random(graph.count)
     mask = choose(

@@ -224,7 +224,7 @@ def test_counts_and_sums_are_those_of_the_built_network():
     graph = trace(network)
     rng = np.random.default_rng(0)
     mask = random_cut(graph)
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     total, savings = costs.total(mask), costs.savings(mask)
     table = count_costs(restructure(network, mask, graph))
     assert {cost: getattr(table, cost) for cost in total} == total

@@ -16,10 +16,8 @@ built.
 57600
 """
 
-from nestrade_lib.costs import rules  # noqa: F401  (registers them)
 from nestrade_lib.costs.channels import ChannelCosts
-from nestrade_lib.costs.registry import register_macs
 from nestrade_lib.costs.reuse import weight_reuse
 from nestrade_lib.costs.table import CostTable, count_costs
 
-__all__ = ["ChannelCosts", "CostTable", "count_costs", "register_macs", "weight_reuse"]
+__all__ = ["ChannelCosts", "CostTable", "count_costs", "weight_reuse"]

@@ -87,7 +87,7 @@ class Latency:
     >>> from nestrade_lib.costs import ChannelCosts
     >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6)])
     >>> network.add(keras.layers.Dense(2))
-    >>> costs = ChannelCosts(network, trace(network))
+    >>> costs = ChannelCosts(trace(network))
     >>> latency = Latency(network, costs, least=np.arange(6) < 1)
     >>> latency.line.least_macs, latency.seconds(6) == latency.line.least_seconds
     (6.0, True)

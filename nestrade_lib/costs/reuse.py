@@ -1,6 +1,6 @@
 """How often one sample's forward pass uses each weight."""
 
-from nestrade_lib.costs.calls import record_calls
+from nestrade_lib.dependency.calls import record_calls
 
 
 def weight_reuse(model):
@@ -25,13 +25,14 @@ def weight_reuse(model):
     Examples
     --------
     >>> import keras
-    >>> model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
-    >>> list(weight_reuse(model).values())
-    [1]
+    >>> model = keras.Sequential([keras.Input((9, 1)), keras.layers.Conv1D(2, 3)])
+    >>> uses = weight_reuse(model)
+    >>> [uses.get(id(v), 0) for v in model.variables]  # kernel: at 7 positions; bias
+    [7, 0]
     """
     uses = {}
     for call in record_calls(model):
-        for variable, times in call.uses or ():
+        for variable, times in call.reuse.items():
             if variable is not None:
-                uses[id(variable)] = uses.get(id(variable), 0) + times
+                uses[variable] = uses.get(variable, 0) + times
     return uses

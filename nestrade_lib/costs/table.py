@@ -3,9 +3,7 @@
 import math
 from dataclasses import dataclass
 
-import keras
-
-from nestrade_lib.costs.calls import record_calls
+from nestrade_lib.dependency.calls import record_calls
 from nestrade_lib.names import layer_names
 from nestrade_lib.tables import html_table, text_table
 
@@ -112,7 +110,7 @@ def count_costs(model):
     CostTable
         Print it, show it in a notebook, or read ``.macs``, ``.params``,
         ``.activation_bytes`` and ``.layers``. Custom layers that own variables and
-        have no rule (:func:`nestrade_lib.register_macs`) show "?", and the total says "≥".
+        have no rule (:func:`nestrade_lib.register_rule`) show "?", and the total says "≥".
 
     Raises
     ------
@@ -141,20 +139,10 @@ def count_costs(model):
             LayerCost(
                 name=names.get(id(layer), layer.name),
                 kind=type(layer).__name__,
-                output_shape=calls[-1].output_shape[1:],
+                output_shape=calls[-1].output_shape,
                 params=sum(math.prod(v.shape) for v in own),
                 macs=None if None in macs else sum(macs),
-                activation_bytes=sum(map(activation_bytes, calls)),
+                activation_bytes=sum(call.activation_bytes for call in calls),
             )
         )
     return CostTable(tuple(layers))
-
-
-def activation_bytes(call):
-    if isinstance(call.layer, (keras.layers.Flatten, keras.layers.Reshape)):
-        return 0
-    return math.prod(call.output_shape[1:]) * _bytes_each(call.layer.compute_dtype)
-
-
-def _bytes_each(dtype):
-    return {"float64": 8, "float16": 2, "bfloat16": 2}.get(dtype, 4)

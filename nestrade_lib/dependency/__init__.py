@@ -74,19 +74,18 @@ def group_channels(network, ignored_layers=()):
     """Like `trace`, but accepts a network with nothing left to cut."""
     require_built(network)
     walk = Walk(network, ignored_layers)
-    outputs = walk.network(network)
-    for axes in outputs:
-        for axis in axes:
+    for tensor in walk.network(network):
+        for axis in tensor.axes:
             if axis is not None:
                 walk.record.labels.pin(
                     axis.labels[axis.labels >= 0], "it is an output of the network"
                 )
-    unknown = walk.ignored_layers - walk.met
-    if unknown:
+    missing = walk.ignored_layers - walk.met
+    if missing:
         raise ValueError(
-            f"ignored_layers names {sorted(unknown)}, which {network.name!r} does not have."
+            f"ignored_layers names {sorted(missing)}, which {network.name!r} does not have."
         )
-    return ChannelGraph(walk.record, network.variables)
+    return ChannelGraph(walk.record, network)
 
 
 def require_built(network):

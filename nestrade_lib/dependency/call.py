@@ -1,97 +1,50 @@
 """What a rule works with: one call of one layer, and the words to describe it."""
 
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import cached_property
 
 import keras
 import numpy as np
-from keras import activations
+from keras import activations, tree
 
 from nestrade_lib.arrays import in_order
-from nestrade_lib.dependency.labels import Axis, Channels, Labels, plain
+from nestrade_lib.dependency.labels import Axis, Channels, plain, without_channels
+from nestrade_lib.dependency.record import Fold, Tag, term
 
 
 class UnsupportedLayer(ValueError):
     """A layer whose channels cannot be followed, named with the way out."""
 
 
-@dataclass
-class Tag:
-    """A variable's layer and, for each of its axes, the labels and their role."""
-
-    layer: str
-    labels: list
-    roles: list
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Where the constants left by cut channels go: into the consumer's bias."""
-
-    kernel: str
-    axis: int
-    source: Axis
-    bias: str
-
-
-@dataclass(frozen=True)
-class Application:
-    """One call of one layer: its outputs' axes, and what its products repeat over.
-
-    ``products`` has a pair for each product that costs MACs: the path of its weight,
-    or ``None`` where two tensors meet, and the axes that it is done for each channel of.
-    """
-
-    layer: str
-    outputs: list
-    products: list
-
-
-@dataclass
-class Record:
-    """Everything the rules of one trace write down, variables by their path,
-    made unlike every other."""
-
-    labels: Labels = field(default_factory=Labels)
-    tags: dict = field(default_factory=dict)
-    folds: list = field(default_factory=list)
-    scales: dict = field(default_factory=dict)
-    edits: dict = field(default_factory=dict)
-    applications: list = field(default_factory=list)
-    products: list = field(default_factory=list)
-    custom_objects: dict = field(default_factory=dict)
-
-
 class Call:
-    """One call of one layer during a trace: the argument of every rule.
+    """One call of one layer: the argument of every rule.
 
     Attributes
     ----------
     layer : keras.Operation
     name : str
         What it is called in this network: no other layer is.
-    config : dict
-        The layer's own configuration.
     args, kwargs
         As the layer was called, each tensor replaced by its ``Channels``.
     inputs : list of Channels
         The tensors among them, in the order of the layer's signature.
     """
 
-    def __init__(self, walk, layer, config, path, args, kwargs, node=None):
+    def __init__(self, walk, layer, path, args, kwargs, node=()):
         self.walk = walk
         self.record = walk.record
         self.layer = layer
         self.name = walk.name(layer)
-        self.config = config
         self.path = path
         self.args = args
         self.kwargs = kwargs
         self.node = node
-        self.inputs = [
-            leaf
-            for leaf in keras.tree.flatten(in_order(layer, args, kwargs))
-            if isinstance(leaf, Channels)
-        ]
+        self.inputs = tensors_in(in_order(layer, args, kwargs))
+
+    @cached_property
+    def config(self):
+        """The layer's own configuration."""
+        return self.walk.config(self)
 
     # Labels -----------------------------------------------------------------
 
@@ -116,10 +69,10 @@ class Call:
             self.pin(one, "joins it with an axis that is never cut")
             self.pin(other, "joins it with an axis that is never cut")
             return None
-        plain = (one.labels < 0) | (other.labels < 0)
+        fixed = (one.labels < 0) | (other.labels < 0)
         for axis in (one, other):
-            self.pin(axis.take(plain), "joins it with channels that are never cut")
-        self.record.labels.merge(one.labels[~plain], other.labels[~plain])
+            self.pin(axis.take(fixed), "joins it with channels that are never cut")
+        self.record.labels.merge(one.labels[~fixed], other.labels[~fixed])
         return one
 
     # Variables --------------------------------------------------------------
@@ -139,8 +92,8 @@ class Call:
     def consumes(self, variable, number, axis, bias=None):
         """``variable``'s slices along axis ``number`` read the channels of ``axis``.
 
-        A fill value other than zero is folded into ``bias``;
-        without one, or where the value is not known, the channels are never cut.
+        A fill value other than zero is folded into ``bias``; without one, or where the
+        value is not known, the channels are never cut.
         """
         self.absorbs(axis, foldable=bias is not None)
         if axis is not None and bias is not None and np.nan_to_num(axis.fill).any():
@@ -152,9 +105,9 @@ class Call:
         """Channels end here: pin those whose fill value would be missed."""
         if axis is None:
             return
-        lost = np.isnan(axis.fill) if foldable else axis.fill != 0
+        missed = np.isnan(axis.fill) if foldable else axis.fill != 0
         self.pin(
-            axis.take(lost),
+            axis.take(missed),
             "would miss the constant that is left of a cut channel (the activation "
             "before it is not zero at zero)",
         )
@@ -185,20 +138,21 @@ class Call:
 
     # Costs ------------------------------------------------------------------
 
-    def multiplies(self, variable, *axes):
-        """A product is done anew for each channel of ``axes``, and costs so much less.
+    def multiplies(self, variable, *positions):
+        """One sample multiplies each element of ``variable`` once at every position.
 
-        Of a weight: axes that are not its own. With ``None``, of two tensors: all axes
-        of the pair ``(None, n)`` that :func:`nestrade_lib.register_macs` tells of, in
-        the same order.
+        Positions are whole numbers, axes, and tensors with all their axes, which are
+        multiplied: ``call.multiplies(kernel, call.inputs[0][1:-1])`` is once for each
+        place along the axes between batch and features. With ``None`` for a variable,
+        they count the products of two tensors.
         """
         path = None if variable is None else self.walk.path(variable)
-        self.record.products.append((path, axes))
+        self.record.products.append(term(*positions, variable=path))
 
-    def activates(self, layer, axes):
-        """A layer called inside this one, without weights, gives out those axes."""
-        name = self.walk.name(layer)
-        self.record.applications.append(Application(name, [axes], []))
+    def activates(self, *positions):
+        """The layer holds a tensor of so many numbers beside its output."""
+        each = bytes_per_number(self.layer)
+        self.record.activations.append(term(each, *positions))
 
     # Configuration ----------------------------------------------------------
 
@@ -216,16 +170,16 @@ class Call:
         keys = key if isinstance(key, tuple) else (key,)
         self.record.edits[self.path + keys] = lambda kept, _: value(kept)
 
-    def keeps(self, key, function):
+    def refers_to(self, key, function):
         """The configuration value ``key`` stays this very function.
 
-        Keras' configuration has but its name: it gives back a function of its own by
-        that name (``jax.nn.gelu`` is not ``keras.activations.gelu``), or none at all.
+        Keras' configuration holds only its name, which may find another function
+        (``jax.nn.gelu`` is not ``keras.activations.gelu``), or none.
         """
-        known = getattr(activations, getattr(function, "__name__", ""), None)
+        namesake = getattr(activations, getattr(function, "__name__", ""), None)
         if (
             not callable(function)
-            or function is known
+            or function is namesake
             or hasattr(function, "get_config")
         ):
             return
@@ -255,9 +209,59 @@ class Call:
             "cut), or describe it with nestrade_lib.register_rule."
         )
 
-    def inner(self, layer, keys, args, kwargs=None):
-        """Apply the rule of a layer that this one wraps, configured at ``keys``."""
-        config = self.config
-        for key in keys:
-            config = config[key]
-        return self.walk.apply(layer, config, self.path + keys, args, kwargs or {})
+    def inner(self, layer, keys, args, kwargs=None, times=1):
+        """The outputs of a layer inside this one, configured at ``keys``, run ``times``.
+
+        Its products count as this layer's; its outputs are no activations of their own.
+        """
+        record = self.record
+        products, activations = len(record.products), len(record.activations)
+        outputs = self.walk.apply(layer, self.path + keys, args, kwargs or {})
+        for number in range(products, len(record.products)):
+            record.products[number] = record.products[number].times(times)
+        del record.activations[activations:]
+        return outputs
+
+    def outputs(self, rule=None):
+        """The layer's output tensors, with the axes that a rule gives them.
+
+        Without a rule they have no channels.
+        """
+        axes = None if rule is None else rule(self)
+        args, kwargs = tree.map_structure(
+            lambda leaf: leaf.spec if isinstance(leaf, Channels) else leaf,
+            (self.args, self.kwargs),
+        )
+        specs = self.layer.compute_output_spec(*args, **kwargs)
+        if any(map(_is_open, tree.flatten(specs))) and not any(
+            map(_is_open, self.inputs)
+        ):
+            # EinsumDense leaves sizes open that its inputs decide; its code does not.
+            specs = keras.Operation.compute_output_spec(self.layer, *args, **kwargs)
+        outputs = [without_channels(spec) for spec in tree.flatten(specs)]
+        if axes is None:
+            return outputs
+        axes = axes if isinstance(axes, list) else [axes]
+        if [len(x) for x in axes] != [len(x.shape) for x in outputs]:
+            raise UnsupportedLayer(
+                f"The rule of layer {self.name!r} gives outputs of {list(map(len, axes))} "
+                f"axes; the layer's have the shapes {[x.shape for x in outputs]}."
+            )
+        return [replace(x, axes=tuple(y)) for x, y in zip(outputs, axes)]
+
+
+def _is_open(tensor):
+    return None in tensor.shape[1:]
+
+
+def tensors_in(structure):
+    """The tensors in nested arguments, in order."""
+    return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, Channels)]
+
+
+def bytes_per_number(layer):
+    """Bytes that each number of a layer's output takes; none where it is a view."""
+    if isinstance(layer, (keras.layers.Flatten, keras.layers.Reshape)):
+        return 0
+    dtype = getattr(layer, "compute_dtype", keras.config.floatx())
+    return {"float64": 8, "float16": 2, "bfloat16": 2}.get(dtype, 4)

@@ -55,20 +55,22 @@ class ChannelGraph:
         By place in the configuration, ``edit(kept, value)``: its value after a cut.
     custom_objects : dict of str to object
         Classes and functions that the configuration names and Keras does not have.
+    products, activations, parameters : list of (int, list of ndarray)
+        What makes up the MACs, the bytes of activations and the parameters of one
+        sample: each a number, times the positions left along axes of these groups. In
+        place of the pair, ``None`` where the number depends on an open shape.
     """
 
-    def __init__(self, record, variables):
-        components = record.labels.components()
-        self._record = record
-        self._number(record, components)
+    def __init__(self, record, network):
+        self._number(record)
         self.folds, self.scales, self.edits = record.folds, record.scales, record.edits
         self.custom_objects = record.custom_objects
         self.labels = {}
         self.roles = {}
         self._shapes = {}
         self._renamed = {}
-        paths = variable_paths(variables)
-        for variable in variables:
+        paths = variable_paths(network.variables)
+        for variable in network.variables:
             path = paths[id(variable)]
             if path != variable.path:
                 self._renamed[id(variable)] = weakref.ref(variable), path
@@ -81,10 +83,14 @@ class ChannelGraph:
         self.widths = self._collect_widths(record)
         self.outputs = {
             call.layer: [
-                None if a is None else self.groups_of(a) for a in call.outputs[0]
+                None if axis is None else self.groups_of(axis)
+                for axis in call.outputs[0].axes
             ]
             for call in record.applications
         }
+        self.products = [self._factors_of(term) for term in record.products]
+        self.activations = [self._factors_of(term) for term in record.activations]
+        self.parameters = [self.factors(paths[id(v)]) for v in network.weights]
 
     def path(self, variable):
         """The key of a variable of the traced network: its path, made unlike others."""
@@ -93,7 +99,8 @@ class ChannelGraph:
 
     # What the groups are ------------------------------------------------------
 
-    def _number(self, record, components):
+    def _number(self, record):
+        components = record.labels.components()
         pinned = np.zeros(record.labels.count, bool)
         reasons = {}
         for labels, reason in record.labels.pins:
@@ -136,7 +143,7 @@ class ChannelGraph:
         return groups if (groups >= 0).any() else None
 
     def _collect_widths(self, record):
-        widths, known = {}, set()
+        widths, collected = {}, set()
         arrays = [
             (tag.layer, labels)
             for tag in record.tags.values()
@@ -144,17 +151,17 @@ class ChannelGraph:
             if labels is not None
         ]
         arrays += [
-            (seen.layer, axis.labels)
-            for seen in record.applications
-            for axes in seen.outputs
-            for axis in axes
+            (call.layer, axis.labels)
+            for call in record.applications
+            for tensor in call.outputs
+            for axis in tensor.axes
             if axis is not None
         ]
         for layer, labels in arrays:
             groups = np.unique(self._group_of_label[labels])
             key = groups.tobytes()
-            if groups[0] >= 0 and key not in known:
-                known.add(key)
+            if groups[0] >= 0 and key not in collected:
+                collected.add(key)
                 widths.setdefault(layer, []).append(groups)
         return widths
 
@@ -202,22 +209,18 @@ class ChannelGraph:
         fixed = math.prod(n for n, axis in zip(shape, labels) if axis is None)
         return fixed, [axis for axis in labels if axis is not None]
 
-    def produced(self, path):
-        """The groups along those axes of a variable that make channels."""
-        axes = zip(self.labels[path], self.roles[path])
-        return [x for x, role in axes if x is not None and role == "produce"]
-
-    def applications(self):
-        """The calls that the trace met, by the name of their layer (dict of lists)."""
-        found = {}
-        for seen in self._record.applications:
-            found.setdefault(seen.layer, []).append(seen)
-        return found
-
-    def along(self, axes):
-        """The groups along those of some traced axes that can be cut."""
-        found = [self._groups_or_none(axis.labels) for axis in axes if axis is not None]
-        return [groups for groups in found if groups is not None]
+    def _factors_of(self, term):
+        """The same of a term of a cost, ``None`` where an open shape leaves it unknown."""
+        fixed, axes = (1, []) if term.variable is None else self.factors(term.variable)
+        if term.number is None:
+            return None
+        for axis in term.axes:
+            groups = self._groups_or_none(axis.labels)
+            if groups is None:
+                fixed *= len(axis)
+            else:
+                axes = [*axes, groups]
+        return fixed * term.number, axes
 
     @cached_property
     def cuttable(self):
@@ -235,7 +238,7 @@ class ChannelGraph:
         mask = np.asarray(mask)
         if mask.shape != (self.count,) or mask.dtype != bool:
             raise ValueError(
-                f"keep is one boolean a channel group, shape ({self.count},); got "
+                f"mask: expected one boolean per channel group, shape ({self.count},); got "
                 f"{mask.dtype} of shape {mask.shape}."
             )
         return mask

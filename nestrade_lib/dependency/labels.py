@@ -7,6 +7,7 @@ together; labels that are pinned are never cut.
 
 from dataclasses import dataclass, field
 
+import keras
 import numpy as np
 
 
@@ -45,6 +46,30 @@ class Channels:
 
     shape: tuple
     axes: tuple
+    dtype: str = "float32"
+
+    def __getitem__(self, dimensions):
+        """Some of its dimensions, by a slice or by their numbers."""
+        if isinstance(dimensions, slice):
+            dimensions = range(len(self.shape))[dimensions]
+        shape = tuple(self.shape[n] for n in dimensions)
+        return Channels(shape, tuple(self.axes[n] for n in dimensions), self.dtype)
+
+    @property
+    def has_channels(self):
+        """Whether any position of it may be cut."""
+        return any(axis is not None and (axis.labels >= 0).any() for axis in self.axes)
+
+    @property
+    def spec(self):
+        """The same tensor as Keras describes one."""
+        return keras.KerasTensor(self.shape, self.dtype)
+
+
+def without_channels(tensor):
+    """A tensor of Keras or its backend as the rules see it, nothing of it to be cut."""
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    return Channels(tuple(tensor.shape), (None,) * len(tensor.shape), dtype)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Which rule speaks for which layer."""
+"""Which rule describes which layer."""
 
 import keras
 
@@ -21,41 +21,69 @@ def rule(*kinds):
 
 
 def register_rule(kind):
-    """Teach the trace how channels pass through a layer of your own.
+    """Describe a layer of your own once: its channels and its MACs.
 
-        Parameters
-        ----------
-        kind : type or callable
-            A layer class; or an activation function, which is then taken to work on
-            each element alone (no rule is needed for it, decorate the function itself).
+    The rule is all that :func:`nestrade_lib.trace`, :func:`nestrade_lib.count_costs`
+    and a :class:`nestrade_lib.Budget` of MACs need to know of the layer.
 
-        Returns
-        -------
-        callable
-            A decorator for the rule ``rule(call)``, which reads ``call.layer`` and
-            ``call.inputs`` (a list of ``Channels``: ``shape`` and ``axes``), says with
-            ``call.produces``, ``call.consumes``, ``call.resize`` which slices and
-            configuration values belong to which channels, and returns the axes of the
-            output (a list of them for several outputs). Where a product costs less with
-            fewer channels than its weight has, ``call.multiplies`` says so.
+    Parameters
+    ----------
+    kind : type or callable
+        A layer class; or an activation function, which is then taken to work on
+        each element alone (no rule is needed for it, decorate the function itself).
 
-        Examples
-        --------
-        >>> import keras
+    Returns
+    -------
+    callable
+        A decorator for the rule ``rule(call)``, which reads ``call.layer`` and
+        ``call.inputs``, a list of tensors with a ``shape`` and, for each dimension, an
+        axis of channels, or ``None`` where none of it is ever cut. The rule returns the
+        axes of the output (a list of them for several outputs) and says on the way:
 
-    from nestrade_lib.internals import operation_class
-        >>> from nestrade_lib import register_rule
-        >>> @keras.saving.register_keras_serializable("doc")
-        ... class Gain(keras.layers.Layer):
-        ...     def build(self, shape):
-        ...         self.gain = self.add_weight(shape=shape[-1:], initializer="ones")
-        ...     def call(self, x):
-        ...         return x * self.gain
-        >>> @register_rule(Gain)
-        ... def gain(call):
-        ...     *others, channels = call.inputs[0].axes
-        ...     call.produces(call.layer.gain, {0: channels})
-        ...     return (*others, channels)
+        - ``call.fresh(length)``: new channels;
+        - ``call.produces(variable, {dimension: axis})`` and ``call.consumes(variable,
+          dimension, axis, bias)``: which slices make channels and which read them;
+        - ``call.resize(key, axis)``: a value of ``get_config`` is their number;
+        - ``call.multiplies(variable, *positions)``: for one sample, each element of the
+          variable is multiplied once at every position: numbers, axes, and tensors
+          with all their axes (``call.inputs[0][1:-1]`` is what lies between batch and
+          features). With ``None`` for the variable: a product of two tensors. Nothing
+          else costs MACs; a matrix that a rule does not name here leaves them unknown.
+
+        A cell of an ``RNN`` describes one step, with states after its output. To count
+        costs, the rule is called with channels that are never cut.
+
+    Examples
+    --------
+    A dense layer whose weights are divided by a norm:
+
+    >>> import keras, numpy as np
+    >>> from nestrade_lib import Budget, Nestrade, count_costs, register_rule, trace
+    >>> @keras.saving.register_keras_serializable("doc")
+    ... class Normed(keras.layers.Layer):
+    ...     def __init__(self, units, **options):
+    ...         super().__init__(**options)
+    ...         self.units = units
+    ...     def build(self, shape):
+    ...         self.kernel = self.add_weight(shape=(shape[-1], self.units))
+    ...     def call(self, x):
+    ...         return x @ self.kernel / (1 + keras.ops.norm(self.kernel, axis=0))
+    ...     def get_config(self):
+    ...         return {**super().get_config(), "units": self.units}
+    >>> @register_rule(Normed)
+    ... def normed(call):
+    ...     kernel, units = call.layer.kernel, call.fresh(call.layer.units)
+    ...     *others, features = call.inputs[0].axes
+    ...     call.consumes(kernel, 0, features)
+    ...     call.produces(kernel, {1: units})
+    ...     call.resize("units", units)
+    ...     call.multiplies(kernel, call.inputs[0][1:-1])
+    ...     return (*others, units)
+    >>> network = keras.Sequential([keras.Input((5, 8)), Normed(6), Normed(2)])
+    >>> trace(network).count, count_costs(network).macs  # at 5 positions
+    (6, 300)
+    >>> network.compile("sgd", "mse")
+    >>> trainer = Nestrade(network, Budget(macs=0.5))
     """
     if isinstance(kind, type):
         return rule(kind)

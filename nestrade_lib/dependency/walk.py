@@ -4,10 +4,15 @@ The configuration is the public description of the graph, and the smaller
 network is built from it: every edit that a rule asks for has its place there.
 """
 
+from functools import reduce
+from operator import getitem
+
 import keras
 
-from nestrade_lib.dependency.call import Application, Call, Record, UnsupportedLayer
-from nestrade_lib.dependency.labels import Channels
+from nestrade_lib.dependency.call import Call, UnsupportedLayer, bytes_per_number
+from nestrade_lib.dependency.calls import inner_calls
+from nestrade_lib.dependency.labels import without_channels
+from nestrade_lib.dependency.record import Application, Record, Term, term
 from nestrade_lib.dependency.registry import find_rule
 from nestrade_lib.internals import all_layers, from_keras, is_functional
 from nestrade_lib.names import layer_names, variable_paths
@@ -16,13 +21,13 @@ _HIDDEN = "a subclassed model hides its graph (build it with the functional API)
 
 
 class Walk:
-    """One trace under way. Outputs are lists of axes, ``None`` for all plain."""
+    """One trace under way, from input tensors to output tensors."""
 
     def __init__(self, network, ignored_layers):
         self.record = Record()
         self.names = layer_names(network)
         self.paths = variable_paths(network.variables)
-        self.ignored_layers = {self._kept(item, network) for item in ignored_layers}
+        self.ignored_layers = {self._ignored(item, network) for item in ignored_layers}
         self.met = set()
 
     def name(self, layer):
@@ -33,7 +38,11 @@ class Walk:
         """Which variable it is: unlike every other of the network."""
         return self.paths.get(id(variable), variable.path)
 
-    def _kept(self, item, network):
+    def config(self, call):
+        """The configuration of a layer inside that of the network."""
+        return reduce(getitem, call.path, self.configuration)
+
+    def _ignored(self, item, network):
         """The name of a layer that was given by name or as an object."""
         if id(item) in self.names:
             return self.names[id(item)]
@@ -49,51 +58,59 @@ class Walk:
         return same[0]
 
     def network(self, network):
-        """The axes of a whole network's outputs; its inputs have no channels."""
+        """The outputs of a whole network; its inputs have no channels."""
         if not (is_functional(network) or isinstance(network, keras.Sequential)):
-            Call(self, network, {}, (), [], {}).refuse(_HIDDEN)
+            Call(self, network, (), [], {}).refuse(_HIDDEN)
         require_no_memory(network)
         try:
-            config = network.get_config()
+            self.configuration = network.get_config()
         except NotImplementedError as error:
             raise UnsupportedLayer(
                 f"A layer of {network.name!r} has no complete get_config, from which the "
                 f"smaller network would be built. {error}"
             ) from error
-        inputs = [
-            Channels(tuple(tensor.shape), (None,) * len(tensor.shape))
-            for tensor in keras.tree.flatten(network.inputs)
-        ]
-        return self.apply(network, config, (), inputs, {}) or []
+        inputs = map(without_channels, keras.tree.flatten(network.inputs))
+        return self.apply(network, (), list(inputs), {})
 
-    def apply(self, layer, config, path, args, kwargs, node=None):
-        """The axes of a layer's outputs, from its arguments."""
-        call = Call(self, layer, config, path, args, kwargs, node)
+    def apply(self, layer, path, args, kwargs, node=()):
+        """The outputs of a layer, from its arguments."""
+        call = Call(self, layer, path, args, kwargs, node)
         if not from_keras(type(layer)):  # Keras finds its own
             self.record.custom_objects[type(layer).__name__] = type(layer)
         self.met.add(call.name)
         if call.path and call.name in self.ignored_layers:
             keep_functions(call)
-            return untouched(call, "is kept (ignored_layers=)")
+            return self._uncut(call, "is kept (ignored_layers=)")
         if isinstance(layer, keras.Model):
             return self._network(call)
         require_plain_weights(call)
         rule = find_rule(layer)
         if rule is None:
-            if is_builtin(layer) and not any(map(has_channels, call.inputs)):
-                return None
+            if is_builtin(layer) and not any(x.has_channels for x in call.inputs):
+                return self._uncut(call, "has no rule")
             call.refuse("no rule says how channels pass through it")
-        before = len(self.record.products)
-        outputs = rule(call)
-        if outputs is None:
-            return None
-        outputs = outputs if isinstance(outputs, list) else [outputs]
+        products = len(self.record.products)
+        outputs = call.outputs(rule)
         if is_frozen(layer):
-            for axes in [given.axes for given in call.inputs] + outputs:
-                call.pin_all(axes, "is frozen (trainable=False)")
-        products = self.record.products[before:]  # those of layers inside it too
-        self.record.applications.append(Application(call.name, outputs, products))
+            for tensor in call.inputs + outputs:
+                call.pin_all(tensor.axes, "is frozen (trainable=False)")
+        self.record.applications.append(Application(call.name, outputs))
+        if isinstance(layer, keras.Layer) or len(self.record.products) > products:
+            held = term(bytes_per_number(layer), outputs[0][1:])
+            self.record.activations.append(held)
         return outputs
+
+    def _uncut(self, call, reason):
+        """The outputs of a layer that is never cut, which costs what it does now."""
+        for tensor in call.inputs:
+            call.pin_all(tensor.axes, reason)
+        if any(None in tensor.shape[1:] for tensor in call.inputs):
+            self.record.products.append(Term(None, ()))
+        else:
+            for inside in inner_calls(call):
+                self.record.products.append(Term(inside.macs or 0, ()))
+                self.record.activations.append(Term(inside.activation_bytes, ()))
+        return call.outputs()
 
     def _network(self, call):
         network = call.layer
@@ -111,28 +128,24 @@ class Walk:
         call.refuse(_HIDDEN)
 
     def _chain(self, call):
-        items = call.config["layers"]
-        channels = call.inputs[0]
-        first = len(items) - len(call.layer.layers)
+        tensors = call.inputs[:1]
+        first = len(call.config["layers"]) - len(call.layer.layers)
         if first:  # the InputLayer, which Sequential does not list
-            resize_input(call, 0, channels)
+            resize_input(call, 0, tensors[0])
         for index, layer in enumerate(call.layer.layers, start=first):
-            path = call.path + ("layers", index, "config")
-            outputs = self.apply(layer, items[index]["config"], path, [channels], {})
-            shape = output_shape(layer, channels.shape)
-            axes = outputs[0] if outputs else (None,) * len(shape)
-            channels = Channels(shape, axes)
-        return [channels.axes]
+            place = call.path + ("layers", index, "config")
+            tensors = self.apply(layer, place, tensors[:1], {})
+        return tensors[:1]
 
     def _graph(self, call):
         layers = {layer.name: layer for layer in call.layer.operations}
         items = call.config["layers"]
         inputs = references(call.config["input_layers"])
         index_of = {item["name"]: index for index, item in enumerate(items)}
-        known = {}
-        for (name, node, _), given in zip(inputs, call.inputs):
-            known[name, node] = [given.axes]
-            resize_input(call, index_of[name], given)
+        tensors = {}
+        for (name, node, _), tensor in zip(inputs, call.inputs):
+            tensors[name, node] = [tensor]
+            resize_input(call, index_of[name], tensor)
         waiting = [
             (index, number)
             for index, item in enumerate(items)
@@ -144,14 +157,13 @@ class Walk:
                 item = items[index]
                 node = item["inbound_nodes"][number]
                 try:
-                    args, kwargs = revive((node["args"], node["kwargs"]), known)
+                    args, kwargs = revive((node["args"], node["kwargs"]), tensors)
                 except KeyError:  # an input of this call is still to come
                     later.append((index, number))
                     continue
                 place = call.path + ("layers", index)
-                known[item["name"], number] = self.apply(
+                tensors[item["name"], number] = self.apply(
                     layers[item["name"]],
-                    item["config"],
                     place + ("config",),
                     args,
                     kwargs,
@@ -162,20 +174,20 @@ class Walk:
             waiting = later
         return [
             # A functional model's configuration counts its calls from one here.
-            output_of(known[name, node - is_functional(layers[name])], index)
+            tensors[name, node - is_functional(layers[name])][index]
             for name, node, index in references(call.config["output_layers"])
         ]
 
 
-def resize_input(call, index, channels):
-    """A nested network's input has the channels that are given to it."""
+def resize_input(call, index, tensor):
+    """A nested network's input has the channels of the tensor that enters it."""
     keys = ("layers", index, "config", "batch_shape")
-    if has_channels(channels):
+    if tensor.has_channels:
         call.rewrite(
             keys,
             lambda kept: tuple(
                 size if axis is None else kept(axis)
-                for size, axis in zip(channels.shape, channels.axes)
+                for size, axis in zip(tensor.shape, tensor.axes)
             ),
         )
 
@@ -191,49 +203,26 @@ def references(structure):
     return [leaf for part in structure for leaf in references(part)]
 
 
-def revive(structure, known):
-    """Serialized call arguments with each tensor replaced by its ``Channels``."""
-    if isinstance(structure, dict):
-        if structure.get("class_name") != "__keras_tensor__":
-            return {key: revive(value, known) for key, value in structure.items()}
-        name, node, index = structure["config"]["keras_history"]
-        shape = tuple(structure["config"]["shape"])
-        axes = output_of(known[name, node], index)
-        return Channels(shape, axes or (None,) * len(shape))
+def revive(structure, tensors):
+    """Call arguments as they were before they were serialized, tensors as ``Channels``."""
     if isinstance(structure, (list, tuple)):
-        return [revive(part, known) for part in structure]
-    return structure
-
-
-def output_of(outputs, index):
-    return None if outputs is None else outputs[index]
-
-
-def untouched(call, reason):
-    """The layer stays as it is: what enters and leaves it is never cut."""
-    for given in call.inputs:
-        call.pin_all(given.axes, reason)
-    return None
-
-
-def output_shape(layer, shape):
-    """The shape that a layer makes of one, also where it does not say so itself."""
-    try:
-        return tuple(layer.compute_output_shape(shape))
-    except NotImplementedError:
-        given = keras.KerasTensor(shape, layer.compute_dtype)
-        return tuple(layer.compute_output_spec(given).shape)
+        return type(structure)(revive(part, tensors) for part in structure)
+    if not isinstance(structure, dict):
+        return structure
+    kind = structure.get("class_name")
+    if kind == "__keras_tensor__":
+        name, node, index = structure["config"]["keras_history"]
+        return tensors[name, node][index]
+    if kind is not None:
+        return keras.saving.deserialize_keras_object(structure)
+    return {key: revive(value, tensors) for key, value in structure.items()}
 
 
 def keep_functions(call):
     """Keep a layer's functions themselves: from its code alone a Lambda has no globals."""
     for key in ("function", "activation", "recurrent_activation"):
         if key in call.config:
-            call.keeps(key, getattr(call.layer, key, None))
-
-
-def has_channels(channels):
-    return any(axis is not None for axis in channels.axes)
+            call.refers_to(key, getattr(call.layer, key, None))
 
 
 def is_builtin(layer):

@@ -73,7 +73,7 @@ class Structure:
         self._trained = _ids(network.trainable_variables)
         self.dense_table = count_costs(network)
         budget.require_known(self.dense_table)
-        self.costs = ChannelCosts(network, self.graph)
+        self.costs = ChannelCosts(self.graph)
         if "latency" in budget.shares:
             least = self.smallest()
             self.costs.latency = Latency(network, self.costs, least, self._seconds)
@@ -160,7 +160,7 @@ class Structure:
         """Go on with another network."""
         latency = self.costs.latency
         graph = group_channels(network, ignored_layers=self.ignored_layers)
-        costs = ChannelCosts(network, graph, latency)
+        costs = ChannelCosts(graph, latency)
         if latency is not None:
             latency.correct(network, costs)
         self.network, self.graph, self.costs = network, graph, costs

@@ -31,7 +31,7 @@ def build(name):
 
 def half_of_the_macs(network, graph):
     """The first random cut, ever deeper, that leaves at most half of the MACs."""
-    costs = ChannelCosts(network, graph)
+    costs = ChannelCosts(graph)
     whole = costs.total(np.ones(graph.count, bool))["macs"]
     for share in np.arange(0.1, 1.0, 0.05):
         mask = random_cut(graph, share=share)

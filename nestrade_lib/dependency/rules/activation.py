@@ -22,7 +22,9 @@ def apply_activation(call, axes, function, key="activation"):
     """Axes after an activation function (or layer), in the configuration at ``key``."""
     if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
         return elementwise(axes, function)
-    call.keeps(key, function)
+    call.refers_to(key, function)
+    if not any((axis.labels >= 0).any() for axis in axes if axis is not None):
+        return tuple(axes)  # nothing that may be cut passes through it
     if function in _named(_MIXING):
         call.pin(axes[-1], "normalizes over them (softmax)")
         return refill_all(axes, unknown)

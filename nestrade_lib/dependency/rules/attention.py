@@ -6,7 +6,6 @@ from keras import layers
 from nestrade_lib.dependency.labels import refill, repeat_each, unknown
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.dense import affected
-from nestrade_lib.internals import inner_layers
 
 
 @rule(layers.MultiHeadAttention)
@@ -28,7 +27,7 @@ def multi_head_attention(call):
         _project(call, parts["gate"], query, heads, value_dim)
     kernel, bias = parts["attention_output"]
     made = [call.fresh(size) for size in kernel.shape[2:]]
-    _gather(call, kernel, bias, heads, value_dim, made)
+    _gather(call, kernel, bias, query, heads, value_dim, made)
     call.resize("num_heads", heads)
     call.resize("value_dim", value_dim)
     _shrink_key_dim(call, "key_dim", key_dim, parts["query"])
@@ -37,8 +36,9 @@ def multi_head_attention(call):
         "output_shape",
         lambda kept: [n if a is None else kept(a) for n, a in zip(sizes, made)],
     )
-    call.multiplies(None, heads, key_dim)
-    call.multiplies(None, heads, value_dim)
+    pairs = query[1:-1], value[1:-1]
+    call.multiplies(None, *pairs, heads, key_dim)
+    call.multiplies(None, *pairs, heads, value_dim)
     return _outputs(call, query, heads, made)
 
 
@@ -59,12 +59,13 @@ def grouped_query_attention(call):
         _project(call, parts["gate"], query, query_heads, head_dim)
     features = query.axes[-1]  # the layer writes as many features as it reads
     made = [refill(features, np.zeros_like)]
-    _gather(call, *parts["attention_output"], query_heads, head_dim, made)
+    kernel, bias = parts["attention_output"]
+    _gather(call, kernel, bias, query, query_heads, head_dim, made)
     call.resize("num_key_value_heads", heads)
     call.resize("num_query_heads", query_heads)
     _shrink_key_dim(call, "head_dim", head_dim, parts["query"])
-    call.multiplies(None, query_heads, head_dim)
-    call.multiplies(None, query_heads, head_dim)
+    for _ in ("queries with keys", "scores with values"):
+        call.multiplies(None, query[1:-1], value[1:-1], query_heads, head_dim)
     return _outputs(call, query, query_heads, made)
 
 
@@ -92,14 +93,17 @@ def _project(call, part, tensor, heads, size):
     kernel, bias = part
     call.consumes(kernel, 0, tensor.axes[-1], bias)
     call.produces(kernel, {1: heads, 2: size})
+    call.multiplies(kernel, tensor[1:-1])
+    call.activates(tensor[1:-1], heads, size)
     if bias is not None:
         call.produces(bias, {0: heads, 1: size})
 
 
-def _gather(call, kernel, bias, heads, size, made):
+def _gather(call, kernel, bias, query, heads, size, made):
     call.consumes(kernel, 0, heads)
     call.consumes(kernel, 1, size)
     call.produces(kernel, dict(enumerate(made, start=2)))
+    call.multiplies(kernel, query[1:-1])
     if bias is not None:
         call.produces(bias, dict(enumerate(made)))
 
@@ -119,9 +123,6 @@ def _outputs(call, query, heads, made):
     output = (*(None for _ in query.axes[:-1]), *made)
     between = [None] * (2 * (len(query.axes) - 2))
     scores = (None, refill(heads, unknown), *between)
-    for inside in inner_layers(call.layer):
-        if isinstance(inside, (layers.Softmax, layers.Dropout)):
-            call.activates(inside, scores)
     if not call.kwargs.get("return_attention_scores"):
         return output
     return [output, scores]
@@ -140,8 +141,8 @@ def dot_product_attention(call):
     scale = call.layer.scale
     if scale is not None and len(scale.shape):
         call.carries(scale, {0: features})
-    call.multiplies(None, features)
-    call.multiplies(None, value.axes[-1])
+    call.multiplies(None, query[1:], value[1:-1])
+    call.multiplies(None, query[1:-1], value[1:])
     output = affected(call, value.axes, None)
     if call.kwargs.get("return_attention_scores"):
         return [output, (None, None, None)]

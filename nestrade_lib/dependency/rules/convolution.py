@@ -17,6 +17,17 @@ def split_channels(call, channels):
     return number, channels.axes[number]
 
 
+def places(layer, shape):
+    """The sizes of an image along the axes that a layer moves over."""
+    return shape[2:] if layer.data_format == "channels_first" else shape[1:-1]
+
+
+def outputs_of(call):
+    """The sizes of a convolution's output along the axes that it moves over."""
+    shape = call.layer.compute_output_shape(call.inputs[0].shape)
+    return places(call.layer, shape)
+
+
 def image(rank, number, axis):
     """The axes of an image tensor with channels at one place."""
     return tuple(axis if place == number else None for place in range(rank))
@@ -41,6 +52,7 @@ def convolution(call):
         call.pin(channels, "reads them in groups beside channels never cut")
         call.pin(filters, "makes them in groups from channels never cut")
     call.produces(layer.kernel, {-1: filters})
+    call.multiplies(layer.kernel, *outputs_of(call))
     if layer.use_bias:
         call.produces(layer.bias, {0: filters})
     call.resize("filters", filters)
@@ -68,6 +80,7 @@ def transposed_convolution(call):
     filters = call.fresh(layer.filters)
     call.consumes(layer.kernel, -1, channels)
     call.produces(layer.kernel, {-2: filters})
+    call.multiplies(layer.kernel, *places(layer, call.inputs[0].shape))
     if layer.use_bias:
         call.produces(layer.bias, {0: filters})
     call.resize("filters", filters)
@@ -81,6 +94,7 @@ def depthwise_convolution(call):
     layer = call.layer
     number, channels = split_channels(call, call.inputs[0])
     call.produces(layer.kernel, {-2: channels})
+    call.multiplies(layer.kernel, *outputs_of(call))
     made = _repeat(channels, layer.depth_multiplier)
     if layer.use_bias:
         call.produces(layer.bias, {0: made})
@@ -102,6 +116,8 @@ def separable_convolution(call):
     between = _repeat(channels, layer.depth_multiplier)
     call.consumes(layer.pointwise_kernel, -2, between)
     call.produces(layer.pointwise_kernel, {-1: filters})
+    for kernel in (layer.depthwise_kernel, layer.pointwise_kernel):
+        call.multiplies(kernel, *outputs_of(call))
     if layer.use_bias:
         call.produces(layer.bias, {0: filters})
     call.resize("filters", filters)

@@ -24,7 +24,7 @@ def dense(call):
     if layer.use_bias:
         call.produces(layer.bias, {0: units})
     call.resize("units", units)
-    call.multiplies(layer.kernel, *others)
+    call.multiplies(layer.kernel, call.inputs[0][1:-1])
     axes = (*affected(call, others, layer.bias), units)
     return apply_activation(call, axes, layer.activation)
 
@@ -58,7 +58,8 @@ def einsum_dense(call):
                 if letter in layer.bias_axes
             },
         )
-    call.multiplies(layer.kernel, *(axes.get(x) for x in made if x not in kernel))
+    repeated = [n for n, x in enumerate(read) if n and x in made and x not in kernel]
+    call.multiplies(layer.kernel, call.inputs[0][repeated])
     stated = call.config["output_shape"]
     stated = list(stated) if isinstance(stated, (list, tuple)) else [stated]
 
@@ -95,7 +96,7 @@ def reversible_embedding(call):
     tied = layer.tie_weights
     weight = layer.embeddings if tied else layer.reverse_embeddings
     call.consumes(weight, 1 if tied else 0, features)
-    call.multiplies(weight, *others)
+    call.multiplies(weight, call.inputs[0][1:-1])
     return (*affected(call, others, None), None)
 
 

@@ -162,7 +162,6 @@ def get_item(call):
     """A slice keeps its labels; its bounds are rewritten to what is kept of them."""
     tensor, key = call.args[0], call.args[1]
     keys = list(key) if isinstance(key, (list, tuple)) else [key]
-    keys = [keras.saving.deserialize_keras_object(part) for part in keys]
     if any(
         part is None or not isinstance(part, (int, slice, type(...))) for part in keys
     ):
@@ -210,8 +209,11 @@ def matrix_product(call):
     call.merge(one.axes[-1], other.axes[-2])
     call.absorbs(one.axes[-1])
     call.absorbs(other.axes[-2])
-    batches = [Channels(tensor.shape[:-2], tensor.axes[:-2]) for tensor in (one, other)]
+    batches = one[:-2], other[:-2]
     outer = (*combine(call, batches, np.multiply, True), one.axes[-2], other.axes[-1])
+    sizes = [b if a == 1 else a for a, b in zip(batches[0].shape, batches[1].shape)]
+    output = Channels((*sizes, one.shape[-2], other.shape[-1]), outer)
+    call.multiplies(None, output[1:], one[-1:])
     # Zero slices stay zero; another constant is summed with weights that vary.
     return refill_all(outer, zero_or_unknown)
 
@@ -226,11 +228,12 @@ def dot(call):
     call.merge(left, right)
     call.absorbs(left)
     call.absorbs(right)
-    outer = [
-        refill(axis, zero_or_unknown)
+    parts = [
+        tensor[
+            [n for n in range(1, len(tensor.shape)) if n != number % len(tensor.shape)]
+        ]
         for tensor, number in zip((one, other), numbers)
-        for place, axis in enumerate(tensor.axes)
-        if place not in (0, number % len(tensor.axes))
     ]
-    call.multiplies(None, left, *outer)
+    call.multiplies(None, one[[numbers[0]]], *parts)
+    outer = [axis for part in parts for axis in refill_all(part.axes, zero_or_unknown)]
     return (None, *outer) if outer else (None, None)

@@ -102,6 +102,12 @@ def _as_list(axis):
     return [axis] if isinstance(axis, int) else list(axis)
 
 
+@rule(layers.Normalization)
+def normalization(call):
+    call.pin_all(call.inputs[0].axes, "normalizes them by statistics of its own")
+    return call.inputs[0].axes
+
+
 @rule(layers.UnitNormalization)
 def unit_normalization(call):
     """Zeros add nothing to the norm, so it may be taken over fewer channels."""

@@ -2,10 +2,11 @@
 
 from keras import layers, tree
 
+from nestrade_lib.dependency.call import tensors_in
 from nestrade_lib.dependency.labels import Channels, join
-from nestrade_lib.dependency.registry import rule
+from nestrade_lib.dependency.registry import find_rule, rule
 from nestrade_lib.dependency.rules.activation import apply_activation
-from nestrade_lib.dependency.rules.convolution import image, split_channels
+from nestrade_lib.dependency.rules.convolution import image, places
 
 _GATES = {layers.LSTMCell: 4, layers.GRUCell: 3, layers.SimpleRNNCell: 1}
 
@@ -17,13 +18,16 @@ def _sequence_and_states(call):
     """
     names = ("sequences", "initial_state", "mask")
     arguments = {**dict(zip(names, call.args)), **call.kwargs}
-    for mask in _channels(arguments.get("mask")):
+    for mask in tensors_in(arguments.get("mask")):
         call.pin_all(mask.axes, "takes them for its mask")
-    return arguments["sequences"], _channels(arguments.get("initial_state"))
+    return arguments["sequences"], tensors_in(arguments.get("initial_state"))
 
 
-def _channels(structure):
-    return [leaf for leaf in tree.flatten(structure) if isinstance(leaf, Channels)]
+def _begin(call, states, initial):
+    """Channels of a state and of the tensor that it begins as are the same."""
+    for state, tensor in zip(states, initial):
+        call.absorbs(tensor.axes[-1])
+        call.merge(state, tensor.axes[-1])
 
 
 @rule(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.RNN)
@@ -31,30 +35,42 @@ def recurrent(call):
     layer = call.layer
     keys = ("cell", "config") if type(layer) is layers.RNN else ()
     sequence, initial = _sequence_and_states(call)
-    batch, time, features = sequence.axes
+    batch, time, _ = sequence.axes
     call.pin(time, "runs over them")
     cells, places = [layer.cell], [keys]
     if isinstance(layer.cell, layers.StackedRNNCells):
         cells = layer.cell.cells
         places = [keys + ("cells", n, "config") for n in range(len(cells))]
-    states = []
+    step, states = sequence[[0, 2]], []
     for cell, place in zip(cells, places):
-        features = _cell(call, cell, place, features)
-        states += [features] * len(tree.flatten(cell.state_size))
-    for state, start in zip(states, initial):
-        call.absorbs(start.axes[-1])
-        call.merge(state, start.axes[-1])
+        step, made = _run(call, cell, place, step, sequence.shape[1])
+        states += made
+    _begin(call, states, initial)
+    features = step.axes[-1]
     output = (batch, None, features) if layer.return_sequences else (batch, features)
     if not layer.return_state:
         return output
     return [output] + [(None, state) for state in states]
 
 
-def _cell(call, cell, keys, features):
+def _run(call, cell, keys, step, times):
+    """A cell's output at each of so many steps, and the channels of its states."""
+    sizes = tree.flatten(cell.state_size)
+    if type(cell) in _GATES:
+        units = _cell(call, cell, keys, step.axes[-1], times)
+        return Channels((step.shape[0], cell.units), (None, units)), [units] * len(
+            sizes
+        )
+    if find_rule(cell) is None:
+        call.refuse(f"no rule says how channels pass through its {type(cell).__name__}")
+    states = [Channels((step.shape[0], size), (None, None)) for size in sizes]
+    output, *states = call.inner(cell, keys, [step, states], times=times)
+    return output, [state.axes[-1] for state in states]
+
+
+def _cell(call, cell, keys, features, times):
     """One cell: the gates of a unit lie in blocks, and its state is the unit too."""
-    gates = _GATES.get(type(cell))
-    if gates is None:
-        call.refuse(f"its cell {type(cell).__name__} is not known")
+    gates = _GATES[type(cell)]
     units = call.fresh(cell.units)
     blocks = join([units] * gates, [cell.units] * gates)
     bias = cell.bias if cell.use_bias else None
@@ -71,19 +87,31 @@ def _cell(call, cell, keys, features):
     call.absorbs(after)
     call.consumes(cell.recurrent_kernel, 0, units)
     call.produces(cell.recurrent_kernel, {1: blocks})
+    for kernel in (cell.kernel, cell.recurrent_kernel):
+        call.multiplies(kernel, times)
     call.resize(keys + ("units",), units)
     return units
+
+
+@rule(*_GATES)
+def lone_cell(call):
+    """A cell that is called by itself, for one step."""
+    step, *initial = call.inputs
+    units = _cell(call, call.layer, (), step.axes[-1], 1)
+    _begin(call, [units] * len(initial), initial)
+    return [(None, units)] * (1 + len(initial))
 
 
 @rule(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)
 def convolutional_lstm(call):
     layer, cell = call.layer, call.layer.cell
     sequence, initial = _sequence_and_states(call)
-    if initial:
-        call.refuse("its states are given")
-    number, channels = split_channels(call, sequence)
-    if layer.data_format == "channels_first":
-        call.refuse("its channels come before the places") if number != 2 else None
+    first = layer.data_format == "channels_first"
+    number = 2 if first else len(sequence.axes) - 1
+    channels = sequence.axes[number]
+    call.pin_all(
+        sequence.axes[:number] + sequence.axes[number + 1 :], "moves over them"
+    )
     filters = call.fresh(cell.filters)
     blocks = join([filters] * 4, [cell.filters] * 4)
     call.consumes(cell.kernel, -2, channels)
@@ -97,11 +125,18 @@ def convolutional_lstm(call):
     call.consumes(cell.recurrent_kernel, -2, filters)
     call.produces(cell.recurrent_kernel, {-1: blocks})
     call.resize("filters", filters)
-    rank = len(sequence.axes) - (not layer.return_sequences)
-    output = image(rank, rank - 1, filters)
+    made = layer.compute_output_shape(sequence.shape)
+    made = made[0] if layer.return_state else made
+    image_shape = made[:1] + made[-(cell.rank + 1) :]
+    for kernel in (cell.kernel, cell.recurrent_kernel):
+        call.multiplies(kernel, sequence.shape[1], *places(layer, image_shape))
+    state = image(cell.rank + 2, 1 if first else cell.rank + 1, filters)
+    for tensor in initial:
+        call.pin_all(tensor.axes, "begins with them")
+        call.pin(filters, "begins with a state that is never cut")
+    output = (None, *state) if layer.return_sequences else state
     if not layer.return_state:
         return output
-    state = image(len(sequence.axes) - 1, len(sequence.axes) - 2, filters)
     return [output, state, state]
 
 
@@ -111,16 +146,14 @@ def bidirectional(call):
     sequence, initial = _sequence_and_states(call)
     half = len(initial) // 2
     forward, backward = (
-        call.inner(inner, (key, "config"), [sequence, states])
+        call.inner(inner, (key, "config"), [sequence, states] if states else [sequence])
         for inner, key, states in (
             (layer.forward_layer, "layer", initial[:half]),
             (layer.backward_layer, "backward_layer", initial[half:]),
         )
     )
-    if forward is None or backward is None:
-        call.refuse("one of its directions is kept and the other not (keep the layer)")
-    one, other = forward[0], backward[0]
-    states = forward[1:] + backward[1:]
+    one, other = forward[0].axes, backward[0].axes
+    states = [state.axes for state in forward[1:] + backward[1:]]
     # Keras works out the output's shape from the forward width alone.
     both = call.merge(one[-1], other[-1])
     if layer.merge_mode is None:
@@ -137,9 +170,11 @@ def bidirectional(call):
 def time_distributed(call):
     sequence = call.inputs[0]
     call.pin(sequence.axes[1], "runs over them")
-    batch, _, *axes = sequence.axes
-    inner = Channels((sequence.shape[0], *sequence.shape[2:]), (batch, *axes))
-    outputs = call.inner(call.layer.layer, ("layer", "config"), [inner])
-    if outputs is None:
-        return None
-    return [(axes[0], None, *axes[1:]) for axes in outputs]
+    others = [n for n in range(len(sequence.shape)) if n != 1]
+    outputs = call.inner(
+        call.layer.layer,
+        ("layer", "config"),
+        [sequence[others]],
+        times=sequence.shape[1],
+    )
+    return [(x.axes[0], None, *x.axes[1:]) for x in outputs]
