@@ -1,6 +1,10 @@
 """What a network would cost with some of its channel groups, before it is built."""
 
+import numpy as np
+
+from nestrade_lib.costs.latency import Latency
 from nestrade_lib.costs.sizes import Sizes
+from nestrade_lib.dependency import ChannelGraph
 
 
 class ChannelCosts:
@@ -30,7 +34,7 @@ class ChannelCosts:
     18.0
     """
 
-    def __init__(self, graph, latency=None):
+    def __init__(self, graph: ChannelGraph, latency: Latency | None = None) -> None:
         self.graph = graph
         self.latency = latency
         terms = {
@@ -45,7 +49,7 @@ class ChannelCosts:
             )
         self._sizes = {cost: Sizes(x, graph.count) for cost, x in terms.items()}
 
-    def total(self, mask):
+    def total(self, mask: np.ndarray) -> dict[str, float]:
         """Give each cost of the network with the groups kept.
 
         Parameters
@@ -62,7 +66,7 @@ class ChannelCosts:
             total["latency"] = self.latency.seconds(total["macs"])
         return total
 
-    def savings(self, mask):
+    def savings(self, mask: np.ndarray) -> dict[str, np.ndarray]:
         """Give what each cost would lose by each group alone.
 
         Returns
@@ -70,7 +74,9 @@ class ChannelCosts:
         dict of str to ndarray, shape (graph.count,)
         """
         mask = self.graph.require_mask(mask)
-        saved = {cost: sizes.savings(mask) for cost, sizes in self._sizes.items()}
+        saved: dict[str, np.ndarray] = {
+            cost: sizes.savings(mask) for cost, sizes in self._sizes.items()
+        }
         if self.latency is not None:
             saved["latency"] = self.latency.line.per_mac * saved["macs"]
         return saved

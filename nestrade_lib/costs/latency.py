@@ -6,18 +6,27 @@ single channel a layer, and in between time is taken to be linear in the MACs. E
 cut is measured again and corrects the line.
 """
 
+from __future__ import annotations
+
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 
 from nestrade_lib.surgery import cut
 
+if TYPE_CHECKING:
+    from nestrade_lib.costs.channels import ChannelCosts
+
 BATCH = 64
 
 
-def measure_latency(network, batch_size=BATCH, repeats=30):
+def measure_latency(
+    network: keras.Model, batch_size: int = BATCH, repeats: int = 30
+) -> float:
     """Measure a prediction: the least of several, in seconds.
 
     Parameters
@@ -93,20 +102,26 @@ class Latency:
     (6.0, True)
     """
 
-    def __init__(self, network, costs, least, measure=measure_latency):
+    def __init__(
+        self,
+        network: keras.Model,
+        costs: ChannelCosts,
+        least: np.ndarray,
+        measure: Callable[[keras.Model], float] = measure_latency,
+    ) -> None:
         self.measure = measure
         seconds = measure(cut(network, least, costs.graph))
         self.line = Line(costs.total(least)["macs"], seconds, 0.0)
         self.correct(network, costs)
 
-    def correct(self, network, costs):
+    def correct(self, network: keras.Model, costs: ChannelCosts) -> None:
         """Put the line through the network as it is now."""
         macs = costs.total(np.ones(costs.graph.count, bool))["macs"]
         least, first = self.line.least_seconds, self.line.least_macs
         seconds = max(self.measure(network), least)
         self.line = Line(first, least, (seconds - least) / max(macs - first, 1))
 
-    def seconds(self, macs):
+    def seconds(self, macs: float) -> float:
         """Estimate the latency at a number of MACs."""
         line = self.line
         return line.least_seconds + line.per_mac * (macs - line.least_macs)

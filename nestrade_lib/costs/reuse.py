@@ -1,9 +1,11 @@
 """How often one sample's forward pass uses each weight."""
 
+import keras
+
 from nestrade_lib.dependency.calls import record_calls
 
 
-def weight_reuse(model):
+def weight_reuse(model: keras.Model) -> dict[int, int]:
     """Count how often one sample's forward pass uses each weight.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from nestrade_lib.dependency.calls import record_calls
 from nestrade_lib.names import layer_names
@@ -58,22 +59,22 @@ class CostTable:
     layers: tuple
 
     @property
-    def params(self):
+    def params(self) -> int:
         """Numbers in all variables."""
         return sum(layer.params for layer in self.layers)
 
     @property
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates a sample, of the layers whose rule is known."""
         return sum(layer.macs or 0 for layer in self.layers)
 
     @property
-    def activation_bytes(self):
+    def activation_bytes(self) -> int:
         """Bytes of all layers' outputs for a sample."""
         return sum(layer.activation_bytes for layer in self.layers)
 
     @property
-    def unknown(self):
+    def unknown(self) -> list[str]:
         """Names of the layers whose MACs no rule knows."""
         return [layer.name for layer in self.layers if layer.macs is None]
 
@@ -95,7 +96,7 @@ class CostTable:
         return html_table(self._cells(), _COLUMNS)
 
 
-def count_costs(model):
+def count_costs(model: Any) -> CostTable:
     """Count parameters, MACs and activation bytes of any built Keras model.
 
     Norms, activations, pooling and additions count no MACs, as is the custom.

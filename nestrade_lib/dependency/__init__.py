@@ -6,6 +6,8 @@ tiles them, Concatenate joins them, Add merges them (as in DepGraph, Fang et al.
 2023). What no rule knows is refused by name, never guessed.
 """
 
+from collections.abc import Iterable
+
 import keras
 
 from nestrade_lib.dependency import rules  # noqa: F401  (registers them)
@@ -17,7 +19,9 @@ from nestrade_lib.dependency.walk import Walk
 __all__ = ["ChannelGraph", "UnsupportedLayer", "register_rule", "trace"]
 
 
-def trace(network, ignored_layers=()):
+def trace(
+    network: keras.Model, ignored_layers: Iterable[str | keras.layers.Layer] = ()
+) -> ChannelGraph:
     """Find the channel groups of a network.
 
     Inputs and outputs of the network are never cut. Nor are the channels that

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cached_property
+from typing import NoReturn
 
 import keras
 import numpy as np
@@ -42,7 +43,7 @@ class Call:
         self.inputs = tensors_in(in_order(layer, args, kwargs))
 
     @cached_property
-    def config(self):
+    def config(self) -> dict:
         """The layer's own configuration."""
         return self.walk.config(self)
 
@@ -200,7 +201,7 @@ class Call:
 
     # Results ----------------------------------------------------------------
 
-    def refuse(self, reason):
+    def refuse(self, reason: str) -> NoReturn:
         """Stop: no rule can follow the channels through this layer."""
         name = self.name
         raise UnsupportedLayer(

@@ -165,7 +165,7 @@ class Counter:
 
     def __init__(self):
         self.record = Record(labels=NoChannels())
-        self.sizes = {None: 1}
+        self.sizes: dict = {None: 1}
 
     def name(self, layer):
         return layer.name

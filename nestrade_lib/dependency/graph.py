@@ -2,10 +2,12 @@
 
 import math
 import weakref
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from nestrade_lib.names import variable_paths
 
@@ -165,7 +167,7 @@ class ChannelGraph:
                 widths.setdefault(layer, []).append(groups)
         return widths
 
-    def members(self, group):
+    def members(self, group: int) -> list[Member]:
         """Every slice that belongs to a group (a list of ``Member``)."""
         return [
             Member(path, axis, np.flatnonzero(groups == group), roles[axis])
@@ -177,7 +179,9 @@ class ChannelGraph:
 
     # Sums and sizes -----------------------------------------------------------
 
-    def sums(self, arrays, roles=("produce",)):
+    def sums(
+        self, arrays: Mapping[str, np.ndarray], roles: Collection[str] = ("produce",)
+    ) -> np.ndarray:
         """Sum per-element values over the slices of each group.
 
         Parameters
@@ -198,7 +202,7 @@ class ChannelGraph:
                 if groups is None or self.roles[path][axis] not in roles:
                     continue
                 others = tuple(n for n in range(np.ndim(values)) if n != axis)
-                slices = np.sum(values, axis=others, dtype=np.float64)
+                slices = np.atleast_1d(np.sum(values, axis=others, dtype=np.float64))
                 cut = groups >= 0
                 total += np.bincount(groups[cut], slices[cut], minlength=self.count)
         return total
@@ -223,7 +227,7 @@ class ChannelGraph:
         return fixed * term.number, axes
 
     @cached_property
-    def cuttable(self):
+    def cuttable(self) -> np.ndarray:
         """Groups that are not the only one of a width (ndarray of bool)."""
         free = np.ones(self.count, bool)
         for sets in self.widths.values():
@@ -233,7 +237,7 @@ class ChannelGraph:
 
     # Checks -------------------------------------------------------------------
 
-    def require_mask(self, mask):
+    def require_mask(self, mask: ArrayLike) -> np.ndarray:
         """``mask`` as a boolean array, or an error that says what it should be."""
         mask = np.asarray(mask)
         if mask.shape != (self.count,) or mask.dtype != bool:

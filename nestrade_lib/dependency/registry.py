@@ -1,5 +1,7 @@
 """Which rule describes which layer."""
 
+from collections.abc import Callable
+
 import keras
 
 from nestrade_lib.internals import operation_class
@@ -20,7 +22,7 @@ def rule(*kinds):
     return bind
 
 
-def register_rule(kind):
+def register_rule(kind: type | Callable) -> Callable:
     """Describe a layer of your own once: its channels and its MACs.
 
     The rule is all that :func:`nestrade_lib.trace`, :func:`nestrade_lib.count_costs`

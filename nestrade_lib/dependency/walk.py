@@ -38,7 +38,7 @@ class Walk:
         """Which variable it is: unlike every other of the network."""
         return self.paths.get(id(variable), variable.path)
 
-    def config(self, call):
+    def config(self, call) -> dict:
         """The configuration of a layer inside that of the network."""
         return reduce(getitem, call.path, self.configuration)
 
@@ -72,7 +72,7 @@ class Walk:
         inputs = map(without_channels, keras.tree.flatten(network.inputs))
         return self.apply(network, (), list(inputs), {})
 
-    def apply(self, layer, path, args, kwargs, node=()):
+    def apply(self, layer, path, args, kwargs, node=()) -> list:
         """The outputs of a layer, from its arguments."""
         call = Call(self, layer, path, args, kwargs, node)
         if not from_keras(type(layer)):  # Keras finds its own
@@ -112,7 +112,7 @@ class Walk:
                 self.record.activations.append(Term(inside.activation_bytes, ()))
         return call.outputs()
 
-    def _network(self, call):
+    def _network(self, call: Call) -> list:
         network = call.layer
         by_keras = from_keras(type(network).call)
         if by_keras and "layers" not in call.config:

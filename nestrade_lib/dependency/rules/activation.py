@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import activations, layers, ops
 
+from nestrade_lib.dependency.call import Call
 from nestrade_lib.dependency.labels import refill_all, unknown, zero_or_unknown
 from nestrade_lib.dependency.registry import is_elementwise, rule
 from nestrade_lib.internals import class_beside
@@ -18,7 +19,7 @@ tanhshrink threshold"""
 _MIXING = "softmax log_softmax sparsemax"
 
 
-def apply_activation(call, axes, function, key="activation"):
+def apply_activation(call: Call, axes, function, key="activation") -> tuple:
     """Axes after an activation function (or layer), in the configuration at ``key``."""
     if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
         return elementwise(axes, function)
