@@ -32,8 +32,8 @@ from nestrade_lib import (
     load_mnist,
     trace,
 )
+from nestrade_lib.choice import choose
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut
 
 BUDGET = Budget(macs=0.25, activation_bytes=0.5)

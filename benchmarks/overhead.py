@@ -19,9 +19,9 @@ import numpy as np
 from benchmarks.record import RESULTS, Record
 from benchmarks.training import Data, compiled, lenet5
 from nestrade_lib import Nestrade, Schedule, load_mnist, trace
+from nestrade_lib.choice import choose
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.engines.feeding import as_dataset
-from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.slices import Slices, values
 

@@ -1,19 +1,15 @@
-"""How small, along which path, and which channel groups go now.
+"""How small a network is to become, and along which path.
 
 A :class:`Budget` states shares of what the network costs at first. Along the way the
 allowed cost falls as a cubic: fast while there is much to take, slowly at the end
-(Zhu & Gupta 2017). :func:`choose` takes the groups with the least importance per unit
-of cost saved, until the cost is allowed.
+(Zhu & Gupta 2017).
 
 >>> budget = Budget(macs=0.1, params=0.05)
 >>> [round(budget.path(u)["macs"], 3) for u in (0, 0.5, 1)]
 [1.0, 0.213, 0.1]
 """
 
-import math
 from dataclasses import dataclass
-
-import numpy as np
 
 from nestrade_lib.checks import is_number, is_whole
 
@@ -202,126 +198,3 @@ class Schedule:
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
-
-
-def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
-    """Choose the channel groups that stay.
-
-    Greedy: while a cost is above what is allowed, take the group, or the block of
-    `round_to` groups of one layer, with the least score per unit of cost. Costs count
-    by how far they are above: a met one counts nothing. Groups that turn out not to
-    have been needed come back, the best first.
-
-    Parameters
-    ----------
-    graph : nestrade_lib.ChannelGraph
-    costs : nestrade_lib.costs.ChannelCosts
-        Of the network of `graph`.
-    scores : ndarray, shape (graph.count,)
-        Importance, at least 0.
-    allowed : dict of str to float
-        For each cost, the most that may be left, in its unit.
-    max_pruning_ratio : float
-        Share of a layer that may go; one block may always.
-    round_to : int
-        Widths left are multiples of this.
-
-    Returns
-    -------
-    ndarray of bool, shape (graph.count,)
-        True where a group stays. The costs may still be above what is allowed, if
-        `max_pruning_ratio` or the last channel of each layer forbids more.
-
-    Examples
-    --------
-    >>> import keras
-    >>> from nestrade_lib import trace
-    >>> from nestrade_lib.costs import ChannelCosts
-    >>> network = keras.Sequential(
-    ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
-    ... )
-    >>> graph = trace(network)
-    >>> costs = ChannelCosts(graph)
-    >>> choose(graph, costs, np.arange(6), {"macs": 12}).tolist()
-    [False, False, False, False, True, True]
-    """
-    mask = np.ones(graph.count, bool)
-    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to)
-    taken = []
-    while True:
-        pressure = _pressure(costs.total(mask), allowed)
-        if not pressure:
-            break
-        savings = costs.savings(mask)
-        price = sum(weight * savings[cost] for cost, weight in pressure.items())
-        block = blocks.cheapest(price, mask)
-        if block is None:
-            break
-        mask[block] = False
-        taken.append(block)
-    if not _pressure(costs.total(mask), allowed):
-        # The last taken of a layer first: a smaller block before it would leave a
-        # width that is no multiple.
-        stays = set()
-        for block in sorted(taken, key=lambda block: -scores[block].sum())[:50]:
-            layer = graph.layers[block[0]]
-            if round_to > 1 and layer in stays:
-                continue
-            mask[block] = True
-            if _pressure(costs.total(mask), allowed):
-                mask[block] = False
-                stays.add(layer)
-    return mask
-
-
-def _pressure(total, allowed):
-    """How much a unit of each cost that is too high counts."""
-    return {
-        cost: math.log(total[cost] / limit) / limit
-        for cost, limit in allowed.items()
-        if total[cost] > limit * (1 + 1e-9)
-    }
-
-
-class _Blocks:
-    """The next groups of each layer to go, in order of their scores."""
-
-    def __init__(self, graph, scores, max_pruning_ratio, round_to):
-        self.graph = graph
-        self.scores = scores
-        self.round_to = round_to
-        self.order, self.least = {}, {}
-        for layer in dict.fromkeys(graph.layers.tolist()):
-            groups = np.flatnonzero(graph.layers == layer)
-            self.order[layer] = groups[np.argsort(scores[groups], kind="stable")]
-            block = len(groups) % round_to or round_to
-            least = len(groups) - max(
-                math.floor(len(groups) * max_pruning_ratio), block
-            )
-            self.least[layer] = max(least, min(round_to, len(groups)))
-
-    def cheapest(self, price, mask):
-        """The block with the least score per price, taken off its layer's order."""
-        best, best_value = None, math.inf
-        for layer, order in list(self.order.items()):
-            block = order[: len(order) % self.round_to or self.round_to]
-            if len(order) - len(block) < self.least[layer] or self._empties(
-                block, mask
-            ):
-                del self.order[layer]
-                continue
-            saved = price[block].sum()
-            value = self.scores[block].sum() / saved if saved > 0 else math.inf
-            if value < best_value or best is None:
-                best, best_value = layer, value
-        if best is None or best_value == math.inf:
-            return None
-        order = self.order[best]
-        size = len(order) % self.round_to or self.round_to
-        self.order[best] = order[size:]
-        return order[:size]
-
-    def _empties(self, block, mask):
-        mask = mask.copy()
-        mask[block] = False
-        return bool(self.graph.emptied(mask))

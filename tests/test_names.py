@@ -13,10 +13,10 @@ from nestrade_lib import (
     restructure,
     trace,
 )
+from nestrade_lib.choice import choose
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.names import layer_names
 from nestrade_lib.report import Report
-from nestrade_lib.schedule import choose
 
 pytestmark = pytest.mark.any_backend
 

@@ -1,15 +1,19 @@
 """Whatever the scores, a choice keeps to its costs, its layers and its order."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Schedule, count_costs, restructure, trace
+from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.schedule import choose
+from tests.support.greedy import choose_simply
+from tests.support.structure_cases import CASES
 
 pytestmark = pytest.mark.any_backend
 
@@ -26,6 +30,18 @@ NETWORK = network()
 GRAPH = trace(NETWORK)
 COSTS = ChannelCosts(GRAPH)
 DENSE = COSTS.total(np.ones(GRAPH.count, bool))
+CHOICES = """dense_block residual_identity_and_projection grouped_convolution split_and_sliced
+concatenated_with_itself transformer_block grouped_query_attention lstm nested_models
+shuffled_channels siamese""".split()
+
+
+@functools.cache
+def case_costs(name):
+    graph = trace(CASES[name][0]())
+    costs = ChannelCosts(graph)
+    return graph, costs, costs.total(np.ones(graph.count, bool))
+
+
 scores = st.lists(
     st.floats(0, 1e6, allow_subnormal=False), min_size=GRAPH.count, max_size=GRAPH.count
 ).map(np.array)
@@ -84,6 +100,28 @@ def test_widths_that_are_cut_become_multiples(seed, share, round_to):
     for layer in set(graph.layers):
         here = graph.layers == layer
         assert mask[here].all() or mask[here].sum() % round_to == 0
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_choice_is_that_of_the_simple_greedy_search(name, data):
+    """Equal to the last group; only blocks of equal value up to rounding may differ."""
+    graph, costs, dense = case_costs(name)
+    seed = data.draw(st.integers(0, 10**6))
+    scores = np.random.default_rng(seed).random(graph.count)
+    round_to = data.draw(st.integers(1, 4))
+    if round_to == 1 and data.draw(st.booleans()):
+        scores = np.round(scores, 1)  # many ties, all of which fall the same way
+    names = data.draw(st.sets(st.sampled_from(sorted(dense)), min_size=1))
+    allowed = {x: data.draw(st.floats(0.01, 1)) * dense[x] for x in sorted(names)}
+    ratio = data.draw(st.sampled_from([0.3, 0.6, 1.0]))
+    mask = choose(graph, costs, scores, allowed, ratio, round_to)
+    simple = choose_simply(graph, costs, scores, allowed, ratio, round_to)
+    assert np.array_equal(mask, simple)
+    nothing = dict.fromkeys(dense, 1e-12)
+    least = choose_simply(graph, costs, np.ones(graph.count), nothing, 1.0, round_to)
+    assert np.array_equal(smallest(graph, round_to), least)
 
 
 def test_the_path_falls_from_all_to_the_budget():

@@ -3,8 +3,8 @@
 import numpy as np
 
 from nestrade_lib.costs.latency import Latency
-from nestrade_lib.costs.sizes import Sizes
 from nestrade_lib.dependency import ChannelGraph
+from nestrade_lib.dependency.axes import ChannelAxes
 
 
 class ChannelCosts:
@@ -16,6 +16,11 @@ class ChannelCosts:
         Of the network.
     latency : nestrade_lib.costs.latency.Latency, optional
         Adds the cost "latency", in seconds.
+
+    Attributes
+    ----------
+    axes : nestrade_lib.dependency.axes.ChannelAxes
+        Those that costs depend on: all costs are functions of their lengths.
 
     Raises
     ------
@@ -47,7 +52,15 @@ class ChannelCosts:
                 "The network has an open shape, so its costs depend on the data. Build "
                 "it with a fixed input shape."
             )
-        self._sizes = {cost: Sizes(x, graph.count) for cost, x in terms.items()}
+        arrays = (a for parts in terms.values() for _, axes in parts for a in axes)
+        self.axes = ChannelAxes(arrays, graph.count)
+        self._sums = {cost: _Sum(parts, self.axes) for cost, parts in terms.items()}
+
+    @property
+    def names(self):
+        """The costs that are known (tuple of str)."""
+        measured = () if self.latency is None else ("latency",)
+        return (*self._sums, *measured)
 
     def total(self, mask: np.ndarray) -> dict[str, float]:
         """Give each cost of the network with the groups kept.
@@ -60,23 +73,63 @@ class ChannelCosts:
         -------
         dict of str to float
         """
-        mask = self.graph.require_mask(mask)
-        total = {x: float(sizes.left(mask).sum()) for x, sizes in self._sizes.items()}
-        if self.latency is not None:
-            total["latency"] = self.latency.seconds(total["macs"])
-        return total
+        return self.total_of(self.axes.lengths(self.graph.require_mask(mask)))
 
     def savings(self, mask: np.ndarray) -> dict[str, np.ndarray]:
         """Give what each cost would lose by each group alone.
+
+        Exact for a group that lies along one axis of each array, first order where it
+        lies along two (a recurrent kernel, a residual convolution).
 
         Returns
         -------
         dict of str to ndarray, shape (graph.count,)
         """
-        mask = self.graph.require_mask(mask)
-        saved: dict[str, np.ndarray] = {
-            cost: sizes.savings(mask) for cost, sizes in self._sizes.items()
-        }
-        if self.latency is not None:
-            saved["latency"] = self.latency.line.per_mac * saved["macs"]
-        return saved
+        prices = self.prices(self.axes.lengths(self.graph.require_mask(mask)))
+        return {cost: self.axes.by_group(each) for cost, each in prices.items()}
+
+    def total_of(self, lengths, names=None):
+        """Each named cost of a network whose axes have these lengths."""
+
+        def value(cost):
+            if cost == "latency":
+                return self.latency.seconds(value("macs"))
+            return self._sums[cost].value(lengths)
+
+        return {cost: value(cost) for cost in names or self.names}
+
+    def prices(self, lengths, names=None):
+        """What each named cost loses by a position of each axis (dict of ndarray)."""
+
+        def price(cost):
+            if cost == "latency":
+                return self.latency.line.per_mac * price("macs")
+            return self._sums[cost].prices(lengths)
+
+        return {cost: price(cost) for cost in names or self.names}
+
+
+class _Sum:
+    """A sum of terms, each a number times the lengths of some axes."""
+
+    def __init__(self, terms, axes):
+        rank = max((len(arrays) for _, arrays in terms), default=0)
+        self.numbers = np.array([number for number, _ in terms], float)
+        self.places = np.zeros((len(terms), rank), int)
+        for row, (_, arrays) in enumerate(terms):
+            for column, groups in enumerate(arrays):
+                self.places[row, column] = axes.number(groups)
+        self.others = [
+            [n for n in range(rank) if n != column] for column in range(rank)
+        ]
+
+    def value(self, lengths):
+        return float((self.numbers * lengths[self.places].prod(axis=1)).sum())
+
+    def prices(self, lengths):
+        """Its derivative by the length of each axis."""
+        factors, prices = lengths[self.places], np.zeros(len(lengths))
+        for column, others in enumerate(self.others):
+            slopes = self.numbers * factors[:, others].prod(axis=1)
+            prices += np.bincount(self.places[:, column], slopes, len(lengths))
+        return prices

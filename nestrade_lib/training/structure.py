@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.costs.latency import Latency, Line, measure_latency
 from nestrade_lib.dependency import group_channels, trace
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
-from nestrade_lib.schedule import choose
 from nestrade_lib.surgery import cut, restructure
 
 
@@ -101,9 +101,7 @@ class Structure:
 
     def smallest(self):
         """The groups of the smallest network that cutting can reach."""
-        nothing = dict.fromkeys(("macs", "params", "activation_bytes"), 1e-12)
-        scores, round_to = np.ones(self.graph.count), self.schedule.round_to
-        return choose(self.graph, self.costs, scores, nothing, round_to=round_to)
+        return smallest(self.graph, self.schedule.round_to)
 
     def require_reachable(self):
         """Refuse a budget that even the smallest network is above."""
