@@ -65,7 +65,31 @@ def producer_of(tensor):
 
 def is_masked(tensor):
     """Whether a symbolic tensor carries a mask."""
-    return getattr(tensor, "_keras_mask", None) is not None
+    return mask_of(tensor) is not None
+
+
+def mask_of(tensor):
+    """The mask that a tensor carries, symbolic or not, or ``None``."""
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
+
+
+def set_mask(tensor, mask):
+    """Attach a mask to a tensor, as ``Layer.__call__`` does."""
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(tensor, mask)
+
+
+def run_graph(network, tensors):
+    """The outputs of a functional model, its layers called anew: its ``call`` converts first."""
+    return network._run_through_graph(tensors, operation_fn=lambda operation: operation)
+
+
+def is_consumed(tensor):
+    """Whether any layer or operation was called on a symbolic input."""
+    return bool(producer_of(tensor)._outbound_nodes)
 
 
 @contextlib.contextmanager

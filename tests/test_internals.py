@@ -78,6 +78,22 @@ def test_the_graph_of_calls():
     assert len(internals.inputs_of(dense)) == 2
     assert internals.producer_of(embedded).name == "embedding"
     assert internals.is_masked(embedded) and not internals.is_masked(x)
+    assert internals.is_consumed(x) and not internals.is_consumed(keras.Input((5,)))
+
+
+def test_a_graph_is_run_on_symbolic_tensors_as_they_are():
+    x, y = keras.Input((4,)), keras.Input((4,))
+    made = keras.Model(x, kl.Dense(2, name="a")(keras.ops.tanh(x)))
+    outputs = internals.run_graph(made, [y])
+    names = [each.name for each in keras.Model(y, outputs).operations]
+    assert names[1:] == [made.operations[1].name, "a"]
+
+
+def test_masks_are_attached_to_tensors():
+    x, mask = keras.ops.ones((2, 3)), keras.ops.ones((2, 3), "bool")
+    assert internals.mask_of(x) is None
+    internals.set_mask(x, mask)
+    assert internals.mask_of(x) is mask
 
 
 def test_calls_are_watched_and_then_no_longer():

@@ -1,0 +1,101 @@
+"""What a call of a layer is: its tensors, its masks, whether it trains."""
+
+import inspect
+import math
+
+import keras
+from keras import tree
+
+from nestrade_lib import internals
+
+
+class CannotUnroll(Exception):
+    """Why a call is no graph of layers and operations: ends the sentence "it ..."."""
+
+
+def reason_of(error):
+    if isinstance(error, CannotUnroll):
+        return str(error)
+    lines = [line for line in str(error).splitlines() if line.strip()] or [""]
+    return f"does not run ({type(error).__name__}: {lines[0][:200]})"
+
+
+def tensors_of(structure):
+    """The symbolic tensors of a structure."""
+    return [x for x in tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
+
+
+class _Phase:
+    """Stands for ``training``, which is decided when the network runs."""
+
+    def __bool__(self):
+        raise CannotUnroll("asks in Python whether it is training")
+
+    def __eq__(self, other):
+        return bool(self)
+
+    __hash__ = object.__hash__
+
+
+PHASE = _Phase()
+
+
+def without_phase(x):
+    return None if x is PHASE else x
+
+
+def place_of(item, items):
+    """The place of this very object, ``None`` where it has none."""
+    return next((n for n, other in enumerate(items) if other is item), None)
+
+
+def is_graph(layer):
+    kinds = internals.is_functional(layer) or isinstance(layer, keras.Sequential)
+    return kinds and internals.from_keras(type(layer).call)
+
+
+def identity_of(x):
+    """What makes an argument that is no tensor the same as another."""
+    return x if isinstance(x, (int, float, str, bool, type(None))) else id(x)
+
+
+def as_taken(layer, x):
+    """As a layer casts what it is called on."""
+    if not isinstance(x, keras.KerasTensor):
+        return x
+    mask = internals.mask_of(x)
+    y = layer.dtype_policy.convert_input(x, layer.autocast, layer.input_dtype)
+    if mask is not None:
+        internals.set_mask(y, mask)
+    return y
+
+
+def masks_of(layer, args, kwargs):
+    """The masks that Keras adds to a call (a dict), from the tensors that carry them."""
+    signature = inspect.signature(layer.call)
+    try:
+        given = signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return {}
+    carriers = {name: x for name, x in given.items() if tensors_of(x)}
+    alone = len(carriers) == 1
+    names = {"mask" if alone else f"{name}_mask": x for name, x in carriers.items()}
+    masks = {
+        name: tree.map_structure(internals.mask_of, x)
+        for name, x in names.items()
+        if name in signature.parameters and given.get(name) is None
+    }
+    return {name: mask for name, mask in masks.items() if tensors_of(mask)}
+
+
+def with_known_shape(reshape, shape):
+    """An open batch in a target shape is whatever the tensor has: -1."""
+    if isinstance(reshape.newshape, int):
+        return reshape
+    target = list(reshape.newshape)
+    if target[:1] == [None] and -1 in target and None not in shape[1:]:
+        others = math.prod(size for size in target[1:] if size != -1)
+        target[target.index(-1)] = math.prod(shape[1:]) // others
+    if target.count(None) != 1 or -1 in target:
+        return reshape
+    return type(reshape)(tuple(-1 if size is None else size for size in target))

@@ -1,0 +1,242 @@
+"""The call of a composite layer, followed on symbolic tensors and made a model."""
+
+import inspect
+from dataclasses import dataclass
+
+import keras
+from keras import tree
+
+from nestrade_lib import internals
+from nestrade_lib.dependency.unrolling.calls import (
+    PHASE,
+    CannotUnroll,
+    as_taken,
+    identity_of,
+    is_graph,
+    masks_of,
+    place_of,
+    reason_of,
+    tensors_of,
+    without_phase,
+)
+from nestrade_lib.dependency.unrolling.comparison import require_equal
+from nestrade_lib.dependency.unrolling.recording import Recording
+
+
+@dataclass
+class _Made:
+    """A composite layer's model: which of the tensors it takes, and what it gives out.
+
+    ``masks`` has a number for each output tensor that has a mask: of the mask's place
+    among the tensors that are taken and, after these, given out.
+    """
+
+    model: keras.Model
+    places: list
+    outputs: object
+    masks: list
+    lost: set
+
+
+class Unrolling:
+    """The models made so far, for each layer and kind of call."""
+
+    def __init__(self, is_known):
+        self.is_known = is_known
+        self.recording = Recording(self.called)
+        self.followed = []
+        self.made = {}
+        self.models = {}  # by identity: each with its composite layer
+        self.inlined = set()
+        self.kept = {}
+        self.lost = {}  # masks that no layer attaches once the network runs
+
+    def is_composite(self, layer):
+        """Whether there is something to unroll in a layer."""
+        if id(layer) in self.kept or id(layer) in self.models:
+            return False
+        if not is_graph(layer):
+            return not self.is_known(layer)
+        plain = internals.from_keras(type(layer))
+        return not plain or any(map(self.is_composite, layer.layers))
+
+    # Calls ----------------------------------------------------------------------
+
+    def called(self, call, layer, *args, **kwargs):
+        """In place of each call of a layer."""
+        if self.recording.is_paused:
+            return call(layer, *args, **kwargs)
+        if isinstance(kwargs.get("training"), bool):
+            if not is_graph(self.followed[-1]):
+                raise CannotUnroll(f"fixes training= of {layer.name!r}")
+            kwargs.pop("training")  # which is decided when a graph runs
+        if not tensors_of((args, kwargs)) and (layer.weights or not layer.built):
+            args, kwargs = tree.map_structure(self.recording.lifted, (args, kwargs))
+        if tensors_of((args, kwargs)) and self.is_composite(layer):
+            make = self._follow if id(layer) in self.inlined else self._nested
+            try:
+                return make(layer, args, kwargs)
+            except Exception as error:
+                self.kept[id(layer)] = layer, reason_of(error)
+        self.recording.frame.names.add(layer.name)
+        args, kwargs = tree.map_structure(without_phase, (args, kwargs))
+        masks = {
+            name: mask
+            for name, mask in masks_of(layer, args, kwargs).items()
+            if any(id(tensor) in self.lost for tensor in tensors_of(mask))
+        }
+        with self.recording.paused():
+            return call(layer, *args, **kwargs, **masks)
+
+    def _follow(self, layer, args, kwargs):
+        """What ``layer.__call__`` does around ``call``, and ``call`` itself."""
+        self.followed.append(layer)
+        try:
+            return self._outputs(layer, args, kwargs)
+        finally:
+            self.followed.pop()
+
+    def _outputs(self, layer, args, kwargs):
+        if is_graph(layer):
+            (inputs,) = args
+            if not isinstance(layer, keras.Sequential):
+                return internals.run_graph(layer, tree.flatten(inputs))
+            for inner in layer.layers:
+                inputs = inner(inputs)
+            return inputs
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise CannotUnroll("has an activity regularizer")
+        args, kwargs = tree.map_structure(lambda x: as_taken(layer, x), (args, kwargs))
+        kwargs = {**kwargs, **masks_of(layer, args, kwargs)}
+        arguments = inspect.signature(layer.call).bind(*args, **kwargs)
+        parameters = inspect.signature(layer.call).parameters
+        if "training" in parameters and arguments.arguments.get("training") is None:
+            arguments.arguments["training"] = PHASE
+        outputs = layer.call(*arguments.args, **arguments.kwargs)
+        if layer.supports_masking:
+            first = next(iter(arguments.arguments.values()))
+            self._set_masks(layer, first, outputs)
+        return outputs
+
+    def _set_masks(self, layer, first, outputs):
+        """A layer's own ``compute_mask``; when the network runs, nothing else computes it."""
+        tensors = tensors_of(outputs)
+        if all(internals.mask_of(tensor) is not None for tensor in tensors):
+            return
+        before = tree.map_structure(internals.mask_of, first)
+        masks = layer.compute_mask(first, before)
+        for tensor, mask in zip(tensors, tree.flatten(masks)):
+            if mask is not None and internals.mask_of(tensor) is None:
+                internals.set_mask(tensor, mask)
+                self.lost[id(mask)] = mask
+
+    # Models ---------------------------------------------------------------------
+
+    def root(self, network, inputs):
+        """The whole network, its inputs and outputs structured as they were."""
+        while True:
+            with self.recording.opened(inputs) as frame:
+                outputs = self._follow(network, (inputs,), {})
+            if len(tensors_of(outputs)) < len(tree.flatten(outputs)):
+                raise CannotUnroll("gives out something else than tensors")
+            made = self._model(frame, inputs, outputs, network.name, network)
+            shared = self._holders_of_shared_layers(made)
+            if not shared:
+                break
+            self.inlined |= shared
+            self.made = {}
+        with self.recording.paused():
+            require_equal(network, (inputs,), {}, made, inputs, outputs)
+        return made
+
+    def _holders_of_shared_layers(self, made):
+        """Composite layers to be no models: Keras loses what two models share."""
+        graphs, holders = [made], {}
+        for graph in graphs:
+            for layer in graph.layers:
+                holders.setdefault(id(layer), []).append(graph)
+                if id(layer) in self.models and place_of(layer, graphs) is None:
+                    graphs.append(layer)
+        shared = [graph for some in holders.values() if len(some) > 1 for graph in some]
+        return {id(self.models[id(graph)][1]) for graph in shared if graph is not made}
+
+    def _nested(self, layer, args, kwargs):
+        """A composite layer's call, by a model that it shares with all calls of its kind."""
+        tensors = list({id(x): x for x in tensors_of((args, kwargs))}.values())
+        masks = [internals.mask_of(tensor) for tensor in tensors]
+        taken = list(tensors)
+        for mask in masks:
+            if mask is not None and place_of(mask, taken) is None:
+                taken.append(mask)
+        place = {id(tensor): n for n, tensor in enumerate(taken)}
+        key = (
+            id(layer),
+            *(place.get(id(mask)) for mask in masks),
+            *(
+                (
+                    path,
+                    (place[id(x)], x.shape, x.dtype)
+                    if id(x) in place
+                    else identity_of(x),
+                )
+                for path, x in tree.flatten_with_path((args, kwargs))
+            ),
+        )
+        if key not in self.made:
+            self.made[key] = self._make(layer, args, kwargs, taken, masks)
+        made = self.made[key]
+        given = [taken[n] for n in made.places]
+        found = tree.flatten(made.model(given if len(given) > 1 else given[0]))
+        everything = taken + found
+        for tensor, number in zip(found, made.masks):
+            if number is not None:
+                internals.set_mask(tensor, everything[number])
+        self.lost |= {
+            id(everything[number]): everything[number] for number in made.lost
+        }
+        rest = iter(found)
+        return tree.map_structure(
+            lambda x: next(rest) if isinstance(x, keras.KerasTensor) else x,
+            made.outputs,
+        )
+
+    def _make(self, layer, args, kwargs, taken, masks):
+        symbols = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in taken]
+        twins = {id(x): symbol for x, symbol in zip(taken, symbols)}
+        pairs = [(x, twins[id(m)]) for x, m in zip(symbols, masks) if m is not None]
+        for symbol, mask in pairs:
+            internals.set_mask(symbol, mask)
+        self.lost |= {id(twins[n]): twins[n] for n in twins if n in self.lost}
+        args, kwargs = tree.map_structure(lambda x: twins.get(id(x), x), (args, kwargs))
+        with self.recording.opened(symbols) as frame:
+            outputs = self._follow(layer, args, kwargs)
+        given = tensors_of(outputs)
+        if not given:
+            raise CannotUnroll("gives out no tensor")
+        everything, numbers = symbols + given, []
+        for mask in map(internals.mask_of, given):
+            if mask is not None and place_of(mask, everything) is None:
+                everything.append(mask)
+            numbers.append(mask if mask is None else place_of(mask, everything))
+        lost = {n for n in numbers if n is not None and id(everything[n]) in self.lost}
+        places = [
+            n
+            for n, symbol in enumerate(symbols)
+            if n < len(masks) or internals.is_consumed(symbol)
+        ]
+        inputs = [symbols[n] for n in places]
+        name = self.recording.frame.name(layer.name)
+        model = self._model(frame, inputs, everything[len(symbols) :], name, layer)
+        with self.recording.paused():
+            require_equal(layer, args, kwargs, model, inputs, outputs, pairs)
+        return _Made(model, places, outputs, numbers, lost)
+
+    def _model(self, frame, inputs, outputs, name, layer):
+        for operation in frame.operations:  # a layer's name is the user's
+            if operation.name in frame.names:
+                operation.name = frame.name(operation.name)
+            frame.names.add(operation.name)
+        with self.recording.paused():
+            made = keras.Model(inputs, outputs, name=name)
+        self.models[id(made)] = made, layer
+        return made

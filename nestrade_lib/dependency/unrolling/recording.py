@@ -1,0 +1,121 @@
+"""Symbolic calls while they are followed: their operations, and what they may not do."""
+
+import contextlib
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import tree
+
+from nestrade_lib import internals
+from nestrade_lib.dependency.unrolling.calls import (
+    CannotUnroll,
+    tensors_of,
+    with_known_shape,
+)
+
+
+@dataclass
+class _Frame:
+    """The call that is being followed, and the names in its network."""
+
+    anchor: object  # a tensor, from which constants are made
+    names: set = field(default_factory=set)
+    operations: list = field(default_factory=list)
+
+    def name(self, name):
+        """That name, or one like it that nothing else has."""
+        made, number = name, 0
+        while made in self.names:
+            number += 1
+            made = f"{name}_{number}"
+        self.names.add(made)
+        return made
+
+
+class Recording:
+    """Watches every call of a layer, by ``called``, and of an operation."""
+
+    def __init__(self, called):
+        self.called = called
+        self.frames = []
+        self.is_paused = False
+
+    @property
+    def frame(self):
+        """Of the call that is followed now."""
+        return self.frames[-1]
+
+    @contextlib.contextmanager
+    def running(self):
+        """Calls of layers and operations are followed, and no weight is read beside them."""
+        with contextlib.ExitStack() as stack:
+            for owner, name, make in (
+                (keras.Layer, "__call__", self._calling),
+                (keras.Operation, "symbolic_call", self._recording),
+                (keras.Variable, "value", self._guarding),
+                (keras.Layer, "add_loss", self._without_losses),
+            ):
+                stack.enter_context(internals.replaced(owner, name, make))
+            yield
+
+    @contextlib.contextmanager
+    def opened(self, inputs):
+        numbers = (x for x in tensors_of(inputs) if x.dtype not in ("bool", "string"))
+        self.frames.append(_Frame(next(numbers, None)))
+        try:
+            yield self.frame
+        finally:
+            self.frames.pop()
+
+    @contextlib.contextmanager
+    def paused(self):
+        before, self.is_paused = self.is_paused, True
+        try:
+            yield
+        finally:
+            self.is_paused = before
+
+    def _calling(self, call):
+        return lambda layer, *args, **kwargs: self.called(call, layer, *args, **kwargs)
+
+    def _recording(self, symbolic_call):
+        def recorded(operation, *args, **kwargs):
+            if not self.is_paused:
+                for leaf in tree.flatten((args, kwargs)):
+                    if isinstance(leaf, keras.Variable):
+                        raise CannotUnroll(f"uses {leaf.path} in an operation")
+                if isinstance(operation, internals.operation_class(keras.ops.reshape)):
+                    operation = with_known_shape(operation, args[0].shape)
+                if not internals.inputs_of(operation):  # it is new
+                    self.frame.operations.append(operation)
+            return symbolic_call(operation, *args, **kwargs)
+
+        return recorded
+
+    def _guarding(self, value):
+        def guarded(variable):
+            if not self.is_paused:
+                raise CannotUnroll(f"reads {variable.path} outside of a layer")
+            return value.fget(variable)
+
+        return property(guarded)
+
+    def _without_losses(self, add_loss):
+        def refused(layer, loss):
+            if not self.is_paused:
+                raise CannotUnroll("adds a loss")
+            return add_loss(layer, loss)
+
+        return refused
+
+    def lifted(self, x):
+        """A constant as a symbolic tensor: a layer with weights is called on it."""
+        anchor = self.frame.anchor
+        if anchor is None or not (keras.ops.is_tensor(x) or isinstance(x, np.ndarray)):
+            return x
+        zero = keras.ops.cast(
+            keras.ops.sum(keras.ops.zeros_like(anchor)),
+            keras.utils.standardize_dtype(x.dtype),
+        )
+        return keras.ops.add(zero, x)
