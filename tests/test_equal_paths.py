@@ -9,7 +9,7 @@ from nestrade_lib import Budget, Nestrade, Schedule, count_costs, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.importance import bn_scale, magnitude
 from nestrade_lib.surgery import cut, verify
-from nestrade_lib.surgery.verification import random_inputs
+from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import OPTIMIZERS, random_cut, randomize, trained
 
 pytestmark = pytest.mark.any_backend

@@ -6,7 +6,7 @@ import pytest
 
 from nestrade_lib import trace, verify
 from nestrade_lib.surgery import cut
-from nestrade_lib.surgery.verification import random_inputs
+from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import (
     OPTIMIZERS,
     assert_same,

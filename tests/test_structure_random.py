@@ -14,7 +14,7 @@ from keras import ops
 
 from nestrade_lib import UnsupportedLayer, trace
 from nestrade_lib.surgery import cut, verify
-from nestrade_lib.surgery.verification import random_inputs
+from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import (
     assert_same,
     kept_size,

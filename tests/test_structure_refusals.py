@@ -14,7 +14,7 @@ from nestrade_lib import (
     trace,
 )
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
-from nestrade_lib.surgery.verification import random_inputs
+from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import assert_same, outputs, random_cut, randomize, trained
 
 
@@ -209,7 +209,7 @@ def test_optimizer_built_for_other_variables():
         cut(network, random_cut(trace(network)))
 
 
-def test_wrong_rule_is_caught_by_the_proof(monkeypatch):
+def test_wrong_rule_is_caught_by_verification(monkeypatch):
     """A rule that names the wrong channels: the cut is refused, not made."""
     from nestrade_lib.dependency import registry
 
@@ -230,7 +230,7 @@ def test_wrong_rule_is_caught_by_the_proof(monkeypatch):
     assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights()))
 
 
-def test_the_proof_sees_one_wrong_number_anywhere():
+def test_verification_sees_one_wrong_number_anywhere():
     network = around(L.BatchNormalization())
     randomize(network)
     probe = random_inputs(network)

@@ -17,7 +17,8 @@ from nestrade_lib import count_costs, restructure, trace, verify
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.internals import blank_variables
 from nestrade_lib.optimizers import innermost
-from nestrade_lib.surgery.verification import random_inputs, tolerance
+from nestrade_lib.surgery.probes import random_inputs
+from nestrade_lib.surgery.verification import tolerance
 from tests.support.cuts import outputs, random_cut, randomize, trained, zero_channels
 
 DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
@@ -344,7 +345,7 @@ def test_exclusions_from_weight_decay_are_carried_over(spared, scaled, built):
 
 
 @pytest.mark.any_backend
-def test_the_proof_sees_lost_exclusions():
+def test_verification_sees_lost_exclusions():
     network = small_network()
     randomize(network)
     optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)

@@ -1,4 +1,4 @@
-"""The proof lets right cuts of deep, normed networks pass, and no wrong one."""
+"""Verification lets right cuts of deep, normed networks pass, and no wrong one."""
 
 import functools
 
@@ -67,5 +67,5 @@ def test_deep_normed_networks(seed, own_samples, spoil):
         spoil(smaller, rng)
     probe = x[:16] if own_samples else None
     errors = verify(network, smaller, mask, probe, graph)
-    proven = all(error <= tolerance(network) for error in errors.values())
-    assert proven == (spoil is None), errors
+    verified = all(error <= tolerance(network) for error in errors.values())
+    assert verified == (spoil is None), errors

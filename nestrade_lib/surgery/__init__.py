@@ -1,4 +1,4 @@
-"""A smaller network of the same function: cut out, and proven equal.
+"""A smaller network of the same function: cut out, and verified.
 
 ``cut`` builds it (configuration, ``from_config``, sliced variables and optimizer
 slots), ``verify`` compares it with the original whose cut channels are zero, and
@@ -26,7 +26,7 @@ def restructure(
     graph: ChannelGraph | None = None,
     probe=None,
 ) -> keras.Model:
-    """Cut channels out of a network and prove that its function is kept.
+    """Cut channels out of a network and verify that its function is kept.
 
     The smaller network is a plain Keras model. Its outputs equal those of
     ``network`` with every slice that produces a cut channel (kernel column, bias,
@@ -43,7 +43,7 @@ def restructure(
     graph : ChannelGraph, optional
         The trace of ``network``, if it was made before.
     probe : array or structure of arrays, optional
-        Inputs for the proof, a few samples; random ones by default.
+        Inputs to verify on, a few samples; random ones by default.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def restructure(
     UnsliceableOptimizer
         If the optimizer has a slot that cannot be sliced with its variable.
     RefusedCut
-        If the proof finds a difference above rounding (relative 1e-5 in float32).
+        If there is a difference above rounding (relative 1e-5 in float32).
 
     Examples
     --------
@@ -81,7 +81,7 @@ def restructure(
         found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
         reason = (
             "A rule registered for one of its layers may be wrong, or a layer behaves "
-            "otherwise in each call: keep it with ignored_layers=[...]."
+            "differently in each call: keep it with ignored_layers=[...]."
         )
         if set(wrong) == {"step"}:
             reason = (

@@ -14,15 +14,8 @@ _LOOKUPS = (
 
 
 def carry_adapted(old, new):
-    """Give a network's counterpart what ``adapt`` found for each layer.
+    """Give a network's counterpart, which has its variables, what ``adapt`` set in layers.
 
-    Parameters
-    ----------
-    old, new : keras.Layer
-        A network and one of the same layers, whose variables it has already.
-
-    Examples
-    --------
     >>> import numpy as np
     >>> old, new = (keras.layers.Normalization(axis=None) for _ in range(2))
     >>> old.adapt(np.array([1.0, 3.0]))
@@ -47,8 +40,6 @@ def carry_adapted(old, new):
 def paired_layers(old, new):
     """Each layer of a network with its counterpart, the outer before the inner.
 
-    Examples
-    --------
     >>> old, new = (keras.Sequential([keras.layers.Dense(1, name="a")]) for _ in "ab")
     >>> [(one.name, other is new.layers[0]) for one, other in paired_layers(old, new)][1]
     ('a', True)

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from nestrade_lib.internals import is_decayed, recorded_slots
+from nestrade_lib.internals import is_decayed, recorded_slots, trained_variables
 from nestrade_lib.surgery.slices import value
 
 
@@ -10,77 +10,74 @@ class UnsliceableOptimizer(ValueError):
     """An optimizer with a slot that is not of its variable's shape."""
 
 
-def transplant(optimizer, variables, pairs, slices):
-    """A new optimizer on ``variables`` that goes on where the old one is.
+def transplant(optimizer, pairs, slices):
+    """A new optimizer on the counterparts of variables, which goes on where the old one is.
 
-    Parameters
-    ----------
-    optimizer : keras.optimizers.Optimizer
-    variables : list of variable
-        What the new one trains.
-    pairs : list of (variable, variable)
-        Each variable that the old one may train, and its counterpart.
-    slices : Slices
-        How slots are cut (``of``), and the averages of weights (``carry``).
-
-    Returns
-    -------
-    keras.optimizers.Optimizer
-
-    Raises
-    ------
-    UnsliceableOptimizer
+    Slots that belong to a variable are sliced like it. Both optimizers are built alike,
+    so that their slots come in the same order.
     """
-    new = _anew(optimizer)
-    for before, after in zip(_levels(optimizer), _levels(new)):
-        spared = [new for old, new in pairs if not is_decayed(before, old)]
-        if spared:
-            after.exclude_from_weight_decay(var_list=spared)
-    references = _build(new, variables) if optimizer.built else {}
+    new, references = _renew(optimizer, pairs)
     sources = {id(new): old for old, new in pairs}
-    for before, after in zip(_levels(optimizer), _levels(new)):
-        given, made = _own_variables(before), _own_variables(after)
-        slots = _by_name(given)
-        averages = {}
-        for place, slot in enumerate(made):
-            reference = references.get(id(slot))
-            source = sources.get(id(reference))
-            if source is None:
-                # Such as Nadam's product, whose name Keras numbers anew.
-                if slot.name not in slots and len(given) == len(made):
-                    slots[slot.name] = [given[place]]
-                found = _find(slots, slot.name, optimizer)
-                _require_shape(found, slot.shape, optimizer)
-                slot.assign(value(found))
-                continue
-            name = _prefix(source) + slot.name[len(_prefix(reference)) :]
-            found = _find(slots, name, optimizer)
-            _require_shape(found, source.shape, optimizer)
-            if name == f"{_prefix(source)}_average":
-                averages[slices.path(source)] = (slot, value(found))
-            else:
-                slot.assign(slices.of(slices.path(source), value(found)))
-        # Averaged weights are weights: constants are folded and scaled in them too.
-        arrays = {path: array for path, (_, array) in averages.items()}
-        for path, array in slices.carry(arrays).items():
-            averages[path][0].assign(array)
+    averages = {}
+    for slot, new_slot in _paired_slots(optimizer, new):
+        source = sources.get(id(references.get(id(new_slot))))
+        _require_shape(slot, (new_slot if source is None else source).shape, optimizer)
+        if source is None:
+            new_slot.assign(value(slot))
+        elif new_slot.name.endswith("_average"):
+            averages[slices.path(source)] = new_slot, value(slot)
+        else:
+            new_slot.assign(slices.of(slices.path(source), value(slot)))
+    # Averaged weights are weights: constants are folded and scaled in them too.
+    weights = {path: average for path, (_, average) in averages.items()}
+    for path, average in slices.carry(weights).items():
+        averages[path][0].assign(average)
     return new
 
 
+def replicate(optimizer, pairs):
+    """A copy of an optimizer and its state, for copies of its variables."""
+    copy, _ = _renew(optimizer, pairs)
+    for slot, copied in _paired_slots(optimizer, copy):
+        copied.assign(value(slot))
+    return copy
+
+
+def require_trained(optimizer, variables):
+    """Refuse an optimizer that was built for other variables than these."""
+    trained = {id(v) for v in trained_variables(optimizer)}
+    missing = [v.path for v in variables if id(v) not in trained]
+    if optimizer.built and missing:
+        raise UnsliceableOptimizer(
+            f"{type(optimizer).__name__} has no slots for {missing[0]!r}: it was built for "
+            "other variables than the network trains now. Compile the network again."
+        )
+
+
 def decayed(optimizer, variables):
-    """The same of several variables, at each level of an optimizer that wraps others."""
+    """Whether weight decay acts on variables, at each level of wrapped optimizers."""
     return [[is_decayed(level, v) for v in variables] for level in _levels(optimizer)]
 
 
-def _anew(optimizer):
-    """The optimizer from its configuration, and what was set on it beside that."""
+def _renew(optimizer, pairs):
+    """The optimizer from its configuration, built on counterparts, and its slots' variables."""
     new = _from_config(optimizer)
     for before, after in zip(_levels(optimizer), _levels(new)):
         for name, given in vars(before).items():
             own = name.startswith("_") or name == "built"  # Keras keeps these itself
             if not own and _is_plain(given) and getattr(after, name, None) != given:
                 setattr(after, name, given)
-    return new
+        spared = [twin for old, twin in pairs if not is_decayed(before, old)]
+        if spared:
+            after.exclude_from_weight_decay(var_list=spared)
+    references = {}
+    if optimizer.built:
+        twins = {id(old): twin for old, twin in pairs}
+        with contextlib.ExitStack() as recorded:
+            for level in _levels(new):
+                recorded.enter_context(recorded_slots(level, references))
+            new.build([twins.get(id(v), v) for v in trained_variables(optimizer)])
+    return new, references
 
 
 def _is_plain(given):
@@ -104,16 +101,6 @@ def _from_config(optimizer):
         ) from error
 
 
-def _build(optimizer, variables):
-    """Build it, recording which variable each of its slots was made for."""
-    references = {}
-    with contextlib.ExitStack() as recorded:
-        for level in _levels(optimizer):
-            recorded.enter_context(recorded_slots(level, references))
-        optimizer.build(variables)
-    return references
-
-
 def _levels(optimizer):
     """An optimizer and those it wraps, outermost first."""
     while optimizer is not None:
@@ -121,27 +108,16 @@ def _levels(optimizer):
         optimizer = getattr(optimizer, "inner_optimizer", None)
 
 
-def _own_variables(optimizer):
-    inner = getattr(optimizer, "inner_optimizer", None)
-    inside = {id(v) for v in inner.variables} if inner is not None else set()
-    return [v for v in optimizer.variables if id(v) not in inside]
-
-
-def _by_name(variables):
-    """Variables by name, those of one name in order."""
-    named = {}
-    for variable in variables:
-        named.setdefault(variable.name, []).append(variable)
-    return named
-
-
-def _find(slots, name, optimizer):
-    if not slots.get(name):
+def _paired_slots(optimizer, new):
+    """Each variable of an optimizer with its counterpart."""
+    slots, new_slots = optimizer.variables, new.variables
+    if len(slots) != len(new_slots):
         raise UnsliceableOptimizer(
-            f"{type(optimizer).__name__} has no slot {name!r}: it was built for other "
-            "variables than the network trains now. Compile the network again."
+            f"{type(optimizer).__name__} has {len(slots)} variables, but from its "
+            f"configuration {len(new_slots)}. Compile the network with one whose build "
+            "makes all of its slots."
         )
-    return slots[name].pop(0)
+    return zip(slots, new_slots)
 
 
 def _require_shape(slot, shape, optimizer):
@@ -152,7 +128,3 @@ def _require_shape(slot, shape, optimizer):
             "cut with it. Compile the network with an optimizer whose slots have the "
             "shapes of their variables (SGD, Adam, AdamW, RMSprop, Lion, ...)."
         )
-
-
-def _prefix(variable):
-    return variable.path.replace("/", "_")

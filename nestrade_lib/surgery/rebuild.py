@@ -12,18 +12,15 @@ from nestrade_lib.internals import (
     wrapped_function,
 )
 from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
-from nestrade_lib.surgery.optimizer import transplant
+from nestrade_lib.surgery.optimizer import require_trained, transplant
 from nestrade_lib.surgery.slices import Slices, values
 
 
 def cut(network, mask, graph=None, compiled=True):
     """The smaller network, not yet verified: see :func:`nestrade_lib.restructure`.
 
-    Parameters and errors are those of ``restructure``, without the proof. Not
-    `compiled`, it only answers.
+    Parameters and errors are those of ``restructure``. Not `compiled`, it only answers.
 
-    Examples
-    --------
     >>> import keras, numpy as np
     >>> from nestrade_lib.surgery import cut
     >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(6),
@@ -128,9 +125,8 @@ def compile_like(network, smaller, pairs, slices):
     if not network.compiled:
         return
     with blank_variables():  # but not the metrics', which start where they say
-        optimizer = transplant(
-            network.optimizer, smaller.trainable_variables, pairs, slices
-        )
+        require_trained(network.optimizer, network.trainable_variables)
+        optimizer = transplant(network.optimizer, pairs, slices)
     if type(network).compile is not keras.Model.compile:
         smaller.compile_from_config(network.get_compile_config())
         smaller.optimizer = optimizer

@@ -76,19 +76,6 @@ class Slices:
         return arrays
 
 
-class Whole:
-    """The same, where nothing is cut."""
-
-    def path(self, variable):
-        return id(variable)
-
-    def of(self, path, array):
-        return array
-
-    def carry(self, arrays):
-        return arrays
-
-
 def _folded(kernel, axis, fill, bias):
     added = np.tensordot(fill, kernel.astype(np.float64), (0, axis % kernel.ndim))
     if bias.ndim > added.ndim:  # a GRU's two rows: the first goes with the inputs

@@ -1,4 +1,4 @@
-"""The proof: outputs, gradients and the next step are those of the original.
+"""Verification: outputs, gradients and the next step are those of the original.
 
 The original is evaluated with the slices that produce cut channels at zero,
 through Keras' stateless calls: neither network nor optimizer is changed.
@@ -8,11 +8,13 @@ import keras
 import numpy as np
 
 from nestrade_lib.dependency import ChannelGraph, trace
+from nestrade_lib.internals import trained_variables
 from nestrade_lib.names import variable_paths
-from nestrade_lib.surgery.differentiate import Evaluation, compiled, full_precision
-from nestrade_lib.surgery.optimizer import decayed, transplant
+from nestrade_lib.surgery.evaluation import Evaluation, compiled, full_precision
+from nestrade_lib.surgery.optimizer import decayed, replicate
+from nestrade_lib.surgery.probes import parts_of, random_inputs
 from nestrade_lib.surgery.rebuild import paired_variables
-from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, Whole, value, values
+from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, value, values
 
 _ALLOWED = {"float64": 1e-6, "float32": 1e-5, "float16": 2e-2, "bfloat16": 1e-1}
 
@@ -63,69 +65,119 @@ def verify(
     (['gradients', 'outputs'], True)
     """
     graph = trace(original) if graph is None else graph
-    slices = Slices(graph, mask, original)
-    pairs = list(paired_variables(original, smaller))
-    others = []
+    comparison = _Comparison(original, smaller, mask, graph)
     if probe is None:
-        # Few samples: see _parts. A wrong cut shows in each draw, a kink in one.
-        probe = random_inputs(original)
-        others = [random_inputs(original, seed=seed) for seed in (1, 2, 3)]
-    paths = variable_paths(smaller.variables)
-    twin = {slices.path(old): paths[id(new)] for old, new in pairs}
-    large = {
-        path: slices.zeroed(path, array) for path, array in values(original).items()
-    }
-    small = values(smaller)
-    expected, tested = Evaluation(original), Evaluation(smaller)
+        # Few samples each: see parts_of. A wrong cut shows in each draw, a kink in one.
+        probe, *others = (random_inputs(original, seed=seed) for seed in range(4))
+    else:
+        others = []
     with full_precision():
-        outputs = expected.infer(large, probe), tested.infer(small, probe)
-        errors = {"outputs": max(map(_difference, *outputs), default=0.0)}
-
-        def compare_gradients(training, probe):
-            gradients = expected.differentiate(large, probe, training)
-            found = tested.differentiate(small, probe, training)
-            return gradients, _gradient_difference(
-                [slices.of(p, g) / slices.factor(p) for p, g in gradients.items()],
-                [found[twin[path]] for path in gradients],
-            )
-
-        training = not draws_numbers(original)
-        gradients, error = compare_gradients(training, probe)
-        attempts = [(training, part) for part in (*_parts(probe), *others)]
-        if error > tolerance(original) and is_rounding(
-            error, expected, large, probe, gradients
-        ):
-            # One sample has no batch to take statistics of, and few terms to round.
-            singles = _parts(probe, size=1)
-            attempts += [(False, part) for part in (probe, *_parts(probe), *singles)]
-        while error > tolerance(original) and attempts:
-            gradients, error = compare_gradients(*attempts.pop(0))
-        errors["gradients"] = error
+        errors = {"outputs": comparison.outputs(probe)}
+        gradients, errors["gradients"] = comparison.closest_gradients(probe, others)
         if original.compiled and original.optimizer.built:
-            whole = _step(
-                original,
-                slices.folded(large),
-                {p: slices.zeroed(p, g, EVERY_ROLE) for p, g in gradients.items()},
-            )
-            cut = _step(
-                smaller, small, {twin[p]: slices.of(p, g) for p, g in gradients.items()}
-            )
-            errors["step"] = max(
-                (
-                    _difference(slices.of(path, array), cut[twin[path]])
-                    for path, array in whole.items()
-                    # A rescaled weight takes its steps in another unit.
-                    if path not in slices.graph.scales
-                ),
-                default=0.0,
-            )
-            # Both steps are those of copies: what a copy loses would show in neither.
-            before, after = original.optimizer, smaller.optimizer
-            if decayed(before, [v for v, _ in pairs]) != decayed(
-                after, [v for _, v in pairs]
-            ):
-                errors["step"] = np.inf
+            errors["step"] = comparison.step(gradients)
     return errors
+
+
+class _Comparison:
+    """A network whose cut channels are zero beside the one without them."""
+
+    def __init__(self, original, smaller, mask, graph):
+        self.original, self.smaller = original, smaller
+        self.slices = Slices(graph, mask, original)
+        self.pairs = list(paired_variables(original, smaller))
+        paths = variable_paths(smaller.variables)
+        self.twins = {self.slices.path(old): paths[id(new)] for old, new in self.pairs}
+        self.weights = {
+            path: self.slices.zeroed(path, array)
+            for path, array in values(original).items()
+        }
+        self.kept_weights = values(smaller)
+        self.expected, self.tested = Evaluation(original), Evaluation(smaller)
+
+    def outputs(self, probe):
+        """The largest difference of outputs in inference mode."""
+        expected = self.expected.infer(self.weights, probe)
+        found = self.tested.infer(self.kept_weights, probe)
+        return max(map(_difference, expected, found), default=0.0)
+
+    def gradients(self, probe, training):
+        """The original's gradients, and their largest difference."""
+        gradients = self.expected.differentiate(self.weights, probe, training)
+        found = self.tested.differentiate(self.kept_weights, probe, training)
+        return gradients, _gradient_difference(
+            [
+                self.slices.of(path, gradient) / self.slices.factor(path)
+                for path, gradient in gradients.items()
+            ],
+            [found[self.twins[path]] for path in gradients],
+        )
+
+    def closest_gradients(self, probe, others):
+        """The same of the first inputs and mode whose difference may be rounding."""
+        allowed = tolerance(self.original)
+        training = not draws_numbers(self.original)
+        gradients, error = self.gradients(probe, training)
+        if not error > allowed:
+            return gradients, error
+        attempts = [(part, training) for part in (*parts_of(probe), *others)]
+        if self.is_rounding(error, gradients, probe, training):
+            # One sample has no batch to take statistics of, and few terms to round.
+            parts = probe, *parts_of(probe), *parts_of(probe, size=1)
+            attempts = [(part, False) for part in parts] + attempts
+        for attempt in attempts:
+            gradients, error = self.gradients(*attempt)
+            if error <= allowed:
+                break
+        return gradients, error
+
+    def is_rounding(self, error, gradients, probe, training):
+        """Whether the last bits of the weights move the gradients as much as that.
+
+        In a deep network on a small batch the batch statistics amplify them without
+        bound; the gradients may then be compared in inference mode. A single draw of
+        the last bits may miss the activation that sits on the kink of its ReLU:
+        several are tried.
+        """
+        rng = np.random.default_rng(0)
+        for size in (1e-7, 1e-6) * 3:
+            nudged = {
+                path: (array * (1 + size * rng.normal(size=array.shape))).astype(
+                    array.dtype
+                )
+                for path, array in self.weights.items()
+            }
+            moved = self.expected.differentiate(nudged, probe, training)
+            if error <= 10 * _gradient_difference(gradients.values(), moved.values()):
+                return True
+        return False
+
+    def step(self, gradients):
+        """The largest difference of weights after the optimizers' next step."""
+        # Both steps are those of copies: what a copy loses would show in neither.
+        before, after = zip(*self.pairs)
+        if decayed(self.original.optimizer, before) != decayed(
+            self.smaller.optimizer, after
+        ):
+            return np.inf
+        slices, twins = self.slices, self.twins
+        expected = _step(
+            self.original,
+            slices.folded(self.weights),
+            {p: slices.zeroed(p, g, EVERY_ROLE) for p, g in gradients.items()},
+        )
+        found = _step(
+            self.smaller,
+            self.kept_weights,
+            {twins[p]: slices.of(p, g) for p, g in gradients.items()},
+        )
+        differences = (
+            _difference(slices.of(path, expected[path]), found[twins[path]])
+            for path in gradients
+            # A rescaled weight takes its steps in another unit.
+            if path not in slices.graph.scales
+        )
+        return max(differences, default=0.0)
 
 
 def draws_numbers(network):
@@ -133,60 +185,32 @@ def draws_numbers(network):
     return any("seed_generator" in v.path for v in network.variables)
 
 
-def is_rounding(error, evaluation, arrays, probe, gradients):
-    """Whether the last bits of the weights move the gradients as much as that.
-
-    In a deep network on a small batch the batch statistics amplify them without bound;
-    the gradients may then be compared in inference mode. A single draw of the last bits
-    may miss the activation that sits on the kink of its ReLU: several are tried.
-    """
-    rng = np.random.default_rng(0)
-    for size in (1e-7, 1e-6) * 3:
-        nudged = {
-            path: (array * (1 + size * rng.normal(size=array.shape))).astype(
-                array.dtype
-            )
-            for path, array in arrays.items()
-        }
-        found = evaluation.differentiate(nudged, probe, training=True)
-        moved = _gradient_difference(list(gradients.values()), list(found.values()))
-        if error <= 10 * moved:
-            return True
-    return False
-
-
-def _parts(probe, size=4, most=4):
-    """A few samples at a time.
-
-    Where rounding takes an activation across the kink of its ReLU, that position's
-    gradient is another: the more positions, the likelier. A wrong cut shows in every
-    part of the samples, a kink in one.
-    """
-    samples = len(keras.tree.flatten(probe)[0])
-    for start in range(0, min(samples, size * most) if samples > size else 0, size):
-        rows = slice(start, start + size)
-        yield keras.tree.map_structure(lambda a, rows=rows: a[rows], probe)
-
-
-def _step(network, arrays, gradients):
+def _step(network, weights, gradients):
     """Weights after a step of a copy of the optimizer, on copies of the weights."""
-    originals, paths = network.trainable_variables, variable_paths(network.variables)
-    copies = [
-        keras.Variable(
-            arrays[paths[id(v)]], name=v.path.replace("/", "_"), dtype=v.dtype
-        )
-        for v in originals
-    ]
-    pairs = list(zip(originals, copies))
-    optimizer = transplant(network.optimizer, copies, pairs, Whole())
-    given = [keras.ops.convert_to_tensor(gradients[paths[id(v)]]) for v in originals]
+    paths = variable_paths(network.variables)
+    originals = trained_variables(network.optimizer)
+    copies, given = [], []
+    for variable in originals:
+        path = paths.get(id(variable))
+        array = weights[path] if path in weights else value(variable)
+        name, dtype = variable.path.replace("/", "_"), variable.dtype
+        copies.append(keras.Variable(array, name=name, dtype=dtype))
+        gradient = gradients.get(path)  # none where it is frozen
+        if gradient is None:
+            gradient = keras.ops.zeros(variable.shape, dtype)
+        given.append(keras.ops.convert_to_tensor(gradient))
+    optimizer = replicate(network.optimizer, list(zip(originals, copies)))
     if keras.backend.backend() == "jax":  # where apply may leak tracers (loss scaling)
         slots = [slot.value for slot in optimizer.variables]
-        weights = [copy.value for copy in copies]
-        after, _ = compiled(optimizer.stateless_apply)(slots, given, weights)
-        return {paths[id(v)]: np.asarray(w) for v, w in zip(originals, after)}
-    optimizer.apply(given, copies)
-    return {paths[id(v)]: value(copy) for v, copy in zip(originals, copies)}
+        held = [copy.value for copy in copies]
+        stepped, _ = compiled(optimizer.stateless_apply)(slots, given, held)
+    else:
+        optimizer.apply(given, copies)
+        stepped = copies
+    return {
+        paths.get(id(v)): keras.ops.convert_to_numpy(w)
+        for v, w in zip(originals, stepped)
+    }
 
 
 def _difference(expected, found):
@@ -203,6 +227,7 @@ def _gradient_difference(expected, found):
     A bias before a BatchNorm has a gradient of rounding errors alone: each is
     measured against a tenth of the largest gradient at least.
     """
+    expected, found = list(expected), list(found)
     largest = max((np.abs(g).max(initial=0) for g in expected), default=0)
     worst = 0.0
     for one, other in zip(expected, found):
@@ -211,33 +236,3 @@ def _gradient_difference(expected, found):
         scale = max(np.abs(one).max(initial=0), 0.1 * largest) or 1.0
         worst = max(worst, float(np.abs(one - other).max(initial=0) / scale))
     return worst
-
-
-def random_inputs(network, samples=4, unknown=16, seed=0):
-    """Inputs of the network's shapes, standard normal, small numbers for integers.
-
-    Dimensions that the network leaves open get ``unknown`` positions.
-    """
-    rng = np.random.default_rng(seed)
-    arrays = []
-    for tensor in keras.tree.flatten(network.inputs):
-        shape = (samples, *(unknown if n is None else n for n in tensor.shape[1:]))
-        if "string" in tensor.dtype:
-            raise ValueError(f"{network.name!r} reads text: give the proof a probe=.")
-        if "float" in tensor.dtype:
-            arrays.append(rng.normal(size=shape).astype("float32"))
-        else:
-            arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
-    if isinstance(network, keras.Sequential):
-        return arrays[0]
-    names = iter(arrays)
-    return _shaped_as(network.get_config()["input_layers"], names)
-
-
-def _shaped_as(structure, arrays):
-    """The arrays in the structure in which the network takes its inputs."""
-    if isinstance(structure, dict):
-        return {key: _shaped_as(structure[key], arrays) for key in sorted(structure)}
-    if len(structure) == 3 and isinstance(structure[0], str):
-        return next(arrays)
-    return [_shaped_as(part, arrays) for part in structure]

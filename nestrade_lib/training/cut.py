@@ -16,7 +16,7 @@ class Cut:
     widths : dict of str to int
         Channels left of each layer, after it.
     seconds : float
-        What choosing, cutting and proving took, without the retrace of the step.
+        What choosing, cutting and verifying took, without the retrace of the step.
     """
 
     epoch: float

@@ -149,7 +149,7 @@ class Structure:
         )
 
     def cut(self, kept, probe=None):
-        """Go on with these groups only, proven on a batch of inputs."""
+        """Go on with these groups only, verified on a batch of inputs."""
         with self.engine.cut_scope():
             network = restructure(self.network, kept, self.graph, probe)
         self.adopt(network)

@@ -11,14 +11,8 @@ from nestrade_lib.names import variable_paths
 
 
 class Evaluation:
-    """A network's outputs and gradients at any weights; JAX compiles each of them once.
+    """A network's outputs and gradients at any weights, given by variable path.
 
-    Parameters
-    ----------
-    network : keras.Model
-
-    Examples
-    --------
     >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     >>> evaluation = Evaluation(network)
     >>> weights = [np.ones((2, 1), "float32"), np.ones(1, "float32")]
@@ -35,57 +29,32 @@ class Evaluation:
         self.paths = variable_paths(network.variables)
         self._outputs = compiled(self._call)
         self._gradients = {
-            training: gradient_of(self._projection(training))
+            training: compiled(gradient_of(self._projection(training)))
             for training in (True, False)
         }
 
     def infer(self, arrays, inputs):
-        """Floating-point outputs in inference mode.
-
-        Parameters
-        ----------
-        arrays : dict of str to ndarray
-            A value for each of the network's variables, by path.
-        inputs : array or structure of arrays
-
-        Returns
-        -------
-        list of ndarray of float64
-        """
+        """Floating-point outputs in inference mode (list of ndarray of float64)."""
         with _no_gradient():
-            found = self._outputs(*self._tensors(arrays), _as_tensors(inputs))
-            return [keras.ops.convert_to_numpy(y).astype("float64") for y in found]
+            outputs = self._outputs(*self._tensors(arrays), _as_tensors(inputs))
+            return [keras.ops.convert_to_numpy(y).astype("float64") for y in outputs]
 
     def differentiate(self, arrays, inputs, training):
-        """Gradients of a fixed random linear function of the outputs.
-
-        Parameters
-        ----------
-        arrays, inputs
-            As of :meth:`infer`.
-        training : bool
-            Whether norms use the statistics of the batch.
-
-        Returns
-        -------
-        dict of str to ndarray
-            By path of the trainable variable.
-        """
+        """Gradients of a fixed random linear function of the outputs, by variable path."""
         weights, others = self._tensors(arrays)
-        found = self._gradients[training](weights, others, _as_tensors(inputs))
-        to_numpy = keras.ops.convert_to_numpy
+        gradients = self._gradients[training](weights, others, _as_tensors(inputs))
         return {
             self.paths[id(v)]: np.zeros(v.shape, "float32")
-            if g is None
-            else to_numpy(g)
-            for v, g in zip(self.network.trainable_variables, found)
+            if gradient is None
+            else keras.ops.convert_to_numpy(gradient)
+            for v, gradient in zip(self.network.trainable_variables, gradients)
         }
 
     def _call(self, weights, others, inputs, training=False):
-        found, _ = self.network.stateless_call(
+        outputs, _ = self.network.stateless_call(
             weights, others, inputs, training=training
         )
-        return [y for y in keras.tree.flatten(found) if "float" in str(y.dtype)]
+        return [y for y in keras.tree.flatten(outputs) if "float" in str(y.dtype)]
 
     def _projection(self, training):
         def projection(weights, others, inputs):
@@ -119,12 +88,12 @@ def _as_tensors(inputs):
 
 
 def compiled(function: Callable) -> Callable:
-    """As a whole on JAX, which would otherwise compile operation by operation."""
+    """The function compiled as a whole on JAX, and quickly: it is called a few times."""
     if keras.backend.backend() != "jax":
         return function
     import jax
 
-    return jax.jit(function)
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def _no_gradient():

@@ -1,0 +1,47 @@
+"""Inputs on which networks are compared."""
+
+import keras
+import numpy as np
+
+
+def parts_of(probe, size=4, most=4):
+    """A few samples at a time.
+
+    Where rounding takes an activation across the kink of its ReLU, that position's
+    gradient is another: the more positions, the likelier. A wrong cut shows in every
+    part of the samples, a kink in one.
+    """
+    samples = len(keras.tree.flatten(probe)[0])
+    for start in range(0, min(samples, size * most) if samples > size else 0, size):
+        rows = slice(start, start + size)
+        yield keras.tree.map_structure(lambda a, rows=rows: a[rows], probe)
+
+
+def random_inputs(network, samples=4, unknown=16, seed=0):
+    """Inputs of the network's shapes, standard normal, small numbers for integers.
+
+    Dimensions that the network leaves open get ``unknown`` positions.
+    """
+    rng = np.random.default_rng(seed)
+    arrays = []
+    for tensor in keras.tree.flatten(network.inputs):
+        shape = (samples, *(unknown if n is None else n for n in tensor.shape[1:]))
+        if "string" in tensor.dtype:
+            raise ValueError(f"{network.name!r} reads text: pass a probe=.")
+        if "float" in tensor.dtype:
+            arrays.append(rng.normal(size=shape).astype("float32"))
+        else:
+            arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
+    if isinstance(network, keras.Sequential):
+        return arrays[0]
+    names = iter(arrays)
+    return _shaped_as(network.get_config()["input_layers"], names)
+
+
+def _shaped_as(structure, arrays):
+    """The arrays in the structure in which the network takes its inputs."""
+    if isinstance(structure, dict):
+        return {key: _shaped_as(structure[key], arrays) for key in sorted(structure)}
+    if len(structure) == 3 and isinstance(structure[0], str):
+        return next(arrays)
+    return [_shaped_as(part, arrays) for part in structure]
