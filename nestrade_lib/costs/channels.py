@@ -92,7 +92,7 @@ class ChannelCosts:
         """Each named cost of a network whose axes have these lengths."""
 
         def value(cost):
-            if cost == "latency":
+            if self.latency and cost == "latency":
                 return self.latency.seconds(value("macs"))
             return self._sums[cost].value(lengths)
 
@@ -102,7 +102,7 @@ class ChannelCosts:
         """What each named cost loses by a position of each axis (dict of ndarray)."""
 
         def price(cost):
-            if cost == "latency":
+            if self.latency and cost == "latency":
                 return self.latency.line.per_mac * price("macs")
             return self._sums[cost].prices(lengths)
 

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -33,7 +34,7 @@ class Edit:
         return type(old)(new.tolist()) if isinstance(old, (list, tuple)) else new
 
 
-def edited(call, edits, stays):
+def edited(call, edits, stays) -> dict:
     """A copy of the call with the entries of these edits changed."""
     for edit in edits:
         call = _replaced(call, edit.place, lambda old, e=edit: e.value(old, stays))
@@ -99,7 +100,7 @@ def _entries(structure, place):
         yield place, structure
 
 
-def _parts(structure):
+def _parts(structure) -> dict:
     if isinstance(structure, slice):
         return {"start": structure.start, "stop": structure.stop}
     if isinstance(structure, dict):
@@ -107,7 +108,7 @@ def _parts(structure):
     return dict(enumerate(structure))
 
 
-def _replaced(structure, place, change):
+def _replaced(structure, place, change) -> Any:
     if not place:
         return change(structure)
     key, *rest = place

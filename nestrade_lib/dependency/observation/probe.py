@@ -103,20 +103,20 @@ class Probe:
     # Sizes --------------------------------------------------------------------
 
     def _choose_sizes(self):
-        found = []
+        found, refusals = [], []
         for length in _LENGTHS:
             self.sizes = [self._shapes(length, 2 + len(found))]
             try:
                 self._require_repeatable()
             except Unobservable as refusal:
-                error = refusal
+                refusals.append(refusal)
                 continue
             if self.sizes[0] not in found:
                 found.append(self.sizes[0])
             if len(found) == 2 or len(found[0]) and not self._is_open():
                 break
         if not found:
-            raise error
+            raise refusals[-1]
         return found
 
     def _is_open(self):

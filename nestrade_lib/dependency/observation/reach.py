@@ -135,12 +135,12 @@ def reach(probe, source, halves):
     An array of bool of shape (length, source length) for each axis, in a list for each
     output. Excluded is what lies in a half that could be changed without consequence.
     """
-    changed = None
+    changed = []
     for seed, draw in enumerate(DRAWS):
         rng = np.random.default_rng(seed)
         arrays, fresh = probe.draw(rng, draw), probe.draw(rng, draw)[source.tensor]
         before = probe.run(arrays)
-        if changed is None:
+        if not changed:
             changed = [
                 [np.zeros((len(halves), n), bool) for n in y.shape] for y in before
             ]
