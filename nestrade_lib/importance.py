@@ -1,12 +1,10 @@
-"""How much each channel group matters: one score a group, small ones go first.
+"""How much each channel group matters: one score per group, small ones go first.
 
 Cutting a group sets the weights w that produce it to zero. To first order the loss
 then changes by -Σ w·∂L/∂w over the group. Its square, averaged over steps, is the
 Taylor importance (Molchanov et al. 2019). It needs nothing but the gradients of
 training itself, and sums *before* it squares, so that tied layers and the γ and β of
-a norm count as the one channel that they are.
-
-The others are for comparison: they are what Nestrade is measured against.
+a norm count as the one channel that they are. The other scores are for comparison.
 """
 
 import keras
@@ -18,23 +16,8 @@ from nestrade_lib.names import variable_paths
 
 
 def group_sums(slices, variables, gradients, count):
-    """Sum w·∂L/∂w over the slices that produce each group.
+    """Sum w·∂L/∂w over the slices (variable's index, axis, groups) that produce each group.
 
-    Parameters
-    ----------
-    slices : list of (int, int, ndarray)
-        Index of the variable, axis, group of each position on it.
-    variables, gradients : list of tensor
-        Gradients may be None.
-    count : int
-        Number of groups.
-
-    Returns
-    -------
-    tensor of float32, shape (count,)
-
-    Examples
-    --------
     >>> w, g = ops.array([[1.0, 2.0], [3.0, 4.0]]), ops.ones((2, 2))
     >>> sums = group_sums([(0, 1, np.array([0, 1]))], [w], [g], 2)
     >>> ops.convert_to_numpy(sums).tolist()
@@ -125,5 +108,5 @@ def bn_scale(network, graph):
     ]
     paths = variable_paths(network.variables)
     gammas = {paths[id(x.gamma)]: np.abs(ops.convert_to_numpy(x.gamma)) for x in norms}
-    found = graph.sums({path: np.ones(gamma.shape) for path, gamma in gammas.items()})
-    return np.where(found > 0, graph.sums(gammas), np.inf)
+    normed = graph.sums({path: np.ones(gamma.shape) for path, gamma in gammas.items()})
+    return np.where(normed > 0, graph.sums(gammas), np.inf)

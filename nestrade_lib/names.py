@@ -1,10 +1,9 @@
-"""What layers and variables are called where one name has to stand for one of them.
+"""One name for every layer and one path for every variable of a network.
 
-Keras asks for names that differ within a model, not between the models inside it, nor
-between a model and the parts of its attention layers. A name that several layers of a
-network have gets in front of it where they are, as far out as it takes. Paths of variables begin where
-their layer was built: a loaded model inside another one has paths of its own, and they
-may be those of its neighbours. The second of a path is numbered.
+Keras asks for names that differ within a model, but not between the models inside it,
+nor between a model and the parts of its attention layers. A name that several layers
+have is preceded by the names of the models around it, as many as it takes. The path of
+a variable begins where its layer was built, so several may have one: they are numbered.
 """
 
 from collections import Counter
@@ -15,23 +14,10 @@ from nestrade_lib.internals import inner_layers, is_functional
 
 
 def layer_names(network):
-    """Name every layer of a network, those inside others included.
+    """The name of every layer of a network by its ``id``, those inside others included.
 
     A smaller network, made from the configuration of this one, has the same names.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Built.
-
-    Returns
-    -------
-    dict of int to str
-        ``id(layer)`` to its plain name where no other layer has it, or to a path such
-        as ``"encoder/dense"``. Operations of a functional model are layers here.
-
-    Examples
-    --------
     >>> def tower(name):
     ...     dense = keras.layers.Dense(2, name="dense")
     ...     return keras.Sequential([keras.Input((3,)), dense], name=name)
@@ -53,21 +39,8 @@ def layer_names(network):
 
 
 def variable_paths(variables):
-    """Give every variable of a network a path of its own.
+    """A path for each of ``network.variables`` by its ``id``, in whose order equal ones count.
 
-    Parameters
-    ----------
-    variables : list of keras.Variable
-        All of a network, ``network.variables``: their order tells equal paths apart.
-
-    Returns
-    -------
-    dict of int to str
-        ``id(variable)`` to its path; to ``"dense/kernel#2"`` where it is the second
-        ``"dense/kernel"``.
-
-    Examples
-    --------
     >>> layers = [keras.layers.Dense(2, name="dense") for _ in range(2)]
     >>> for layer in layers:
     ...     layer.build((None, 3))
@@ -79,11 +52,11 @@ def variable_paths(variables):
 
 def _numbered(names):
     """The same names, the second and later ones of each with their number."""
-    given, found = Counter(), {}
+    times, numbered = Counter(), {}
     for key, name in names.items():
-        given[name] += 1
-        found[key] = name if given[name] == 1 else f"{name}#{given[name]}"
-    return found
+        times[name] += 1
+        numbered[key] = name if times[name] == 1 else f"{name}#{times[name]}"
+    return numbered
 
 
 def _collect(layer, path, paths):

@@ -55,8 +55,8 @@ class Budget:
                 f"Budget: unknown cost {', '.join(map(repr, other))}. "
                 f"It knows {', '.join(COSTS)}."
             )
-        given = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
-        self.shares = {cost: share for cost, share in given if share is not None}
+        shares = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
+        self.shares = {cost: share for cost, share in shares if share is not None}
         self.max_accuracy_drop = max_accuracy_drop
         if not self.shares and max_accuracy_drop is None:
             raise ValueError(
@@ -88,12 +88,12 @@ class Budget:
         return budget if isinstance(budget, cls) else cls(macs=budget)
 
     def __repr__(self):
-        given = self.shares | (
+        limits = self.shares | (
             {}
             if self.max_accuracy_drop is None
             else {"max_accuracy_drop": self.max_accuracy_drop}
         )
-        return f"Budget({', '.join(f'{name}={x:g}' for name, x in given.items())})"
+        return f"Budget({', '.join(f'{name}={x:g}' for name, x in limits.items())})"
 
     def require_known(self, costs):
         """Refuse to cut toward a share of MACs that are not all known.

@@ -1,9 +1,9 @@
-"""Latency: measured on the networks that there are, estimated for those in between.
+"""Latency: measured for two networks, estimated for those in between.
 
-What a prediction takes does not fall to nothing with the channels: a part of it is
-calls and launches. So two networks are measured, the one that is and the one with a
-single channel a layer, and in between time is taken to be linear in the MACs. Each
-cut is measured again and corrects the line.
+The time of a prediction does not fall to nothing with the channels: calls and launches
+remain. So two networks are measured, the present one and the one with a single channel
+per layer, and in between time is taken to be linear in the MACs. Each cut is measured
+again and corrects the line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def measure_latency(
     network : keras.Model
         Built.
     batch_size : int
-        Samples a prediction.
+        Samples per prediction.
     repeats : int
 
     Returns

@@ -39,7 +39,9 @@ class LayerCost:
 
 @dataclass(frozen=True, repr=False)
 class CostTable:
-    """The costs of a model: a row a layer, and their sums.
+    """The costs of a model: one row per layer, and their sums.
+
+    A layer whose rule covers the layers inside it, such as attention, is one row.
 
     Attributes
     ----------
@@ -65,7 +67,7 @@ class CostTable:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates a sample, of the layers whose rule is known."""
+        """Multiply-accumulates per sample, of the layers whose rule is known."""
         return sum(layer.macs or 0 for layer in self.layers)
 
     @property

@@ -1,6 +1,6 @@
 """Which slices of which variables belong to which channel.
 
-Integer channel labels are sent through the layer graph, one small rule a layer
+Integer channel labels are sent through the layer graph, one small rule per layer
 type, and every variable axis ends up with an array of channel groups: Flatten
 tiles them, Concatenate joins them, Add merges them (as in DepGraph, Fang et al.
 2023). What no rule knows is refused by name, never guessed.

@@ -137,11 +137,14 @@ def _listed(layer, args, kwargs, shape, nested):
         variables = [v for v in variables if id(v) not in covered]
         if nested and not variables:
             return nested
-        known = by_keras and all(len(v.shape) <= 1 for v in variables)
+        counted = by_keras and all(len(v.shape) <= 1 for v in variables)
     else:
-        nested, known = [], counter.count(rule, Call(counter, layer, (), args, kwargs))
+        nested, counted = (
+            [],
+            counter.count(rule, Call(counter, layer, (), args, kwargs)),
+        )
         # A user's rule that names no product of a matrix may have forgotten it.
-        known = known and all(
+        counted = counted and all(
             by_keras or len(v.shape) <= 1 or id(v) in counter.reuse for v in variables
         )
     if isinstance(layer, keras.layers.InputLayer) or (
@@ -149,7 +152,7 @@ def _listed(layer, args, kwargs, shape, nested):
     ):
         return nested
     held = bytes_per_number(layer) * math.prod(shape) + counter.activation_bytes
-    macs = counter.macs if known or not variables else None
+    macs = counter.macs if counted or not variables else None
     return [*nested, LayerCall(layer, variables, shape, held, macs, counter.reuse)]
 
 
@@ -191,7 +194,7 @@ class Counter:
         return call.outputs(rule)
 
     def count(self, rule, call):
-        """Take down what a rule states; whether it could."""
+        """Run a rule; whether it could describe the call."""
         try:
             rule(call)
         except UnsupportedLayer:

@@ -33,7 +33,7 @@ class ChannelGraph:
     count : int
         Number of channel groups. Cutting some leaves the order of the others.
     labels : dict of str to tuple
-        For each variable path, one entry an axis: an int array with the group of
+        For each variable path, one entry per axis: an int array with the group of
         each position (-1: never cut), or ``None`` where the whole axis is fixed. Of
         variables with equal paths, the second is ``"dense/kernel#2"``.
     roles : dict of str to tuple
@@ -47,7 +47,7 @@ class ChannelGraph:
     fixed : dict of str to str
         Layers whose channels are never cut, with the reason.
     outputs : dict of str to list
-        For each layer, one entry an axis of its first output (of its last call): the
+        For each layer, one entry per axis of its first output (of its last call): the
         group of each position, or ``None`` where the axis carries no channels.
     folds : list of Fold
         Where the constants that cut channels leave behind go.

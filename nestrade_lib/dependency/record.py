@@ -38,8 +38,9 @@ class Term:
 
     def times(self, number):
         """The same term, that many times."""
-        known = None not in (number, self.number)
-        return Term(self.number * number if known else None, self.axes, self.variable)
+        is_open = None in (number, self.number)
+        total = None if is_open else self.number * number
+        return Term(total, self.axes, self.variable)
 
 
 def term(*positions, variable=None):

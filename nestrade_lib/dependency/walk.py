@@ -1,4 +1,4 @@
-"""The walk through a network's configuration, calling one rule a layer call.
+"""The walk through a network's configuration, calling one rule per layer call.
 
 The configuration is the public description of the graph, and the smaller
 network is built from it: every edit that a rule asks for has its place there.
@@ -43,7 +43,7 @@ class Walk:
         return reduce(getitem, call.path, self.configuration)
 
     def _ignored(self, item, network):
-        """The name of a layer that was given by name or as an object."""
+        """The name of a layer that the user gave by name or as an object."""
         if id(item) in self.names:
             return self.names[id(item)]
         name = getattr(item, "name", item)
