@@ -306,6 +306,27 @@ def attention_by_hand():
     return keras.Sequential([keras.Input((6, 8)), Heads(2), L.Dense(2)])
 
 
+class Causal(L.Layer):
+    """A mask of the size that it finds, for each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = L.MultiHeadAttention(2, 4)
+
+    def call(self, x):
+        batch, length, _ = ops.shape(x)
+        steps = ops.arange(length)
+        mask = ops.expand_dims(steps, 1) >= ops.expand_dims(steps, 0)
+        mask = ops.broadcast_to(mask, (batch, length, length))
+        return x + self.attention(x, x, attention_mask=mask)
+
+
+@network((6, 8))
+def causal_attention():
+    x = keras.Input((6, 8))
+    return keras.Model(x, Causal()(Causal()(x)))
+
+
 class Scaled(L.Layer):
     def build(self, shape):
         self.scale = self.add_weight(shape=shape[-1:], initializer="ones")

@@ -21,10 +21,11 @@ def unroll(network, inputs=None, is_known=None):
     """Make a functional network of the same layers, weights and outputs.
 
     ``inputs`` are symbolic tensors or arrays as ``network`` is called with; by default,
-    of the shapes that it was built with, and floats. Layers of which ``is_known`` is true
-    stay as they are; by default, those of Keras and those with a rule. A functional or
-    sequential network without any other is returned itself. ``ValueError`` where ``network``
-    does not run on symbolic tensors, or gives other outputs then.
+    of the shapes that it was built with, and floats; a layer that counts steps needs inputs
+    of a fixed length. Layers of which ``is_known`` is true stay as they are; by default,
+    those of Keras and those with a rule. A functional or sequential network without any
+    other is returned itself. ``ValueError`` where ``network`` does not run on symbolic
+    tensors, or gives other outputs then.
     """
     if not isinstance(network, keras.Model):
         raise TypeError(f"network is a keras.Model; got {type(network).__name__}.")

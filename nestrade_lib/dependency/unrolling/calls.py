@@ -40,6 +40,13 @@ class _Phase:
 PHASE = _Phase()
 
 
+class _Open(int):
+    """The batch in ``ops.shape``: one for constants, which broadcast; open in a target shape."""
+
+
+OPEN = _Open(1)
+
+
 def without_phase(x):
     return None if x is PHASE else x
 
@@ -88,14 +95,17 @@ def masks_of(layer, args, kwargs):
     return {name: mask for name, mask in masks.items() if tensors_of(mask)}
 
 
-def with_known_shape(reshape, shape):
+def with_known_shape(operation, args):
     """An open batch in a target shape is whatever the tensor has: -1."""
-    if isinstance(reshape.newshape, int):
-        return reshape
-    target = list(reshape.newshape)
+    if not isinstance(operation, internals.operation_class(keras.ops.reshape)):
+        return operation
+    if isinstance(operation.newshape, int):
+        return operation
+    shape = args[0].shape
+    target = [None if size is OPEN else size for size in operation.newshape]
     if target[:1] == [None] and -1 in target and None not in shape[1:]:
         others = math.prod(size for size in target[1:] if size != -1)
         target[target.index(-1)] = math.prod(shape[1:]) // others
-    if target.count(None) != 1 or -1 in target:
-        return reshape
-    return type(reshape)(tuple(-1 if size is None else size for size in target))
+    if target.count(None) == 1 and -1 not in target:
+        target = [-1 if size is None else size for size in target]
+    return type(operation)(tuple(target))

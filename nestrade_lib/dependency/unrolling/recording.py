@@ -9,6 +9,7 @@ from keras import tree
 
 from nestrade_lib import internals
 from nestrade_lib.dependency.unrolling.calls import (
+    OPEN,
     CannotUnroll,
     tensors_of,
     with_known_shape,
@@ -55,6 +56,7 @@ class Recording:
                 (keras.Operation, "symbolic_call", self._recording),
                 (keras.Variable, "value", self._guarding),
                 (keras.Layer, "add_loss", self._without_losses),
+                (keras.ops, "shape", self._sizing),
             ):
                 stack.enter_context(internals.replaced(owner, name, make))
             yield
@@ -85,13 +87,21 @@ class Recording:
                 for leaf in tree.flatten((args, kwargs)):
                     if isinstance(leaf, keras.Variable):
                         raise CannotUnroll(f"uses {leaf.path} in an operation")
-                if isinstance(operation, internals.operation_class(keras.ops.reshape)):
-                    operation = with_known_shape(operation, args[0].shape)
+                operation = with_known_shape(operation, args)
                 if not internals.inputs_of(operation):  # it is new
                     self.frame.operations.append(operation)
             return symbolic_call(operation, *args, **kwargs)
 
         return recorded
+
+    def _sizing(self, shape):
+        def sized(x):
+            sizes = shape(x)
+            if self.is_paused or not isinstance(x, keras.KerasTensor):
+                return sizes
+            return tuple(OPEN if n is None else n for n in sizes[:1]) + sizes[1:]
+
+        return sized
 
     def _guarding(self, value):
         def guarded(variable):
