@@ -267,7 +267,7 @@ def test_a_run_goes_on_on_another_number_of_devices(tmp_path):
 
 
 @only_tensorflow
-def test_what_was_made_right_is_undone_when_training_ends():
+def test_repairs_are_undone_when_training_ends():
     engine = start(devices=2)
     network = build(engine, normed, lambda: optimizers.SGD(0.02, clipnorm=1.0))
     trainer = Nestrade(network, 0.4, schedule=CUTS, engine=engine)

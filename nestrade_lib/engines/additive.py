@@ -20,22 +20,7 @@ ORDERS = 3  # rows of like sums may hide a coupling
 
 
 def require_additive(engine, network, batch):
-    """Refuse a loss whose replicas do not add up to one device.
-
-    Parameters
-    ----------
-    engine : nestrade_lib.engines.mirrored.Mirrored
-    network : keras.Model
-        Left as it was.
-    batch : tuple
-        ``(x, y, sample_weight)`` as far as given: a global batch, the same on all
-        workers.
-
-    Raises
-    ------
-    ValueError
-        With what the replicas make of it, and the ways out.
-    """
+    """Refuse a loss whose sum over replicas is not its value on one device."""
     rows = min(len(arrays_of(batch)[0]), ROWS * engine.replicas)
     rows -= rows % engine.replicas
     if engine.replicas == 1 or not rows:
@@ -50,7 +35,7 @@ def require_additive(engine, network, batch):
             variable.assign(value)
     for whole, parts in pairs:
         if abs(parts - whole) > _allowed(network) * max(abs(whole), 1e-3):
-            raise ValueError(_told(engine, network, rows, whole, parts))
+            raise ValueError(_refusal(engine, network, rows, whole, parts))
 
 
 def _losses(engine, network, batch, rows):
@@ -59,8 +44,8 @@ def _losses(engine, network, batch, rows):
     def loss(batch):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
         predicted = network(x, training=False)
-        found = compute_loss(network, x, y, predicted, sample_weight)
-        return tf.reduce_sum(tf.cast(found, "float64"))
+        losses = compute_loss(network, x, y, predicted, sample_weight)
+        return tf.reduce_sum(tf.cast(losses, "float64"))
 
     @tf.function(autograph=False)
     def of_parts(batch):
@@ -77,7 +62,7 @@ def _losses(engine, network, batch, rows):
             engine.build_metrics(network, mine)
         whole, again = (float(of_whole(ordered)) for _ in range(2))
         parts = engine.strategy.reduce("SUM", of_parts(mine), axis=None)
-        # What draws random numbers, or is not finite, shows nothing here.
+        # Skip random and non-finite losses: they cannot be compared.
         if whole == again and np.isfinite(whole):
             pairs.append((whole, float(parts)))
     return pairs
@@ -89,7 +74,7 @@ def _allowed(network):
     return 2e-2 if half else 1e-3
 
 
-def _told(engine, network, rows, whole, parts):
+def _refusal(engine, network, rows, whole, parts):
     count = engine.replicas
     if np.isclose(parts, count * whole, rtol=_allowed(network)):
         why = (

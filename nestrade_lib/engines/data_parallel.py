@@ -32,7 +32,7 @@ class DataParallel(Engine):
         if cluster is not None:
             self.workers, self.rank = cluster.workers, cluster.rank
         mesh = keras.distribution.DeviceMesh((self.replicas,), ("batch",), devices)
-        # Each worker gives its part of a batch, see Source.
+        # Each worker gives its shard of a batch.
         self.distribution = keras.distribution.DataParallel(
             device_mesh=mesh, auto_shard_dataset=False
         )

@@ -57,11 +57,11 @@ def start(
     <single: 1 replica>
     """
     backend = keras.backend.backend()
-    known = ENGINES[backend]
-    if name != "auto" and name not in known:
+    engines = ENGINES[backend]
+    if name != "auto" and name not in engines:
         raise ValueError(
             f"name: on the {backend} backend expected 'auto' or one of "
-            f"{', '.join(map(repr, known))}, got {name!r}."
+            f"{', '.join(map(repr, engines))}, got {name!r}."
         )
     cluster = (
         Cluster() if name in ("single", "mirrored") else Cluster.from_environment()
@@ -161,9 +161,9 @@ def _devices(backend):
         import tensorflow as tf
 
         for kind in ("GPU", "CPU"):
-            found = tf.config.list_logical_devices(kind)
-            if found:
-                return [device.name for device in found]
+            devices = tf.config.list_logical_devices(kind)
+            if devices:
+                return [device.name for device in devices]
     if backend == "jax":
         return keras.distribution.list_devices()
     return [f"{backend}:0"]
@@ -181,7 +181,7 @@ def _join(backend, cluster, limit):
     if backend == "tensorflow":
         _require(
             all(not address.endswith(":0") for address in cluster.addresses),
-            "TensorFlow needs every worker's address, and Kubeflow's JAX runtime tells "
+            "TensorFlow needs every worker's address, and Kubeflow's JAX runtime names "
             "the chief's only. Use the JAX backend there.",
         )
         os.environ["TF_CONFIG"] = cluster.tf_config

@@ -9,7 +9,7 @@
 A batch size is always that of the *global* batch, which the replicas share: the same
 numbers train the same network, whatever it runs on. An :class:`Engine` alone is one
 device. Those for many are in ``mirrored.py`` (TensorFlow) and ``data_parallel.py``
-(JAX); what Keras does not get right there, each makes right or refuses.
+(JAX); what Keras does not get right there, each repairs or refuses.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ class Engine:
     ----------
     name : str
     replicas : int
-        Devices, on all machines, that each train on their part of every batch.
+        Devices, on all machines, that each train on their shard of every batch.
     workers, rank : int
         Processes, and this one's place among them; 0 is the chief's.
 
@@ -66,7 +66,7 @@ class Engine:
         return contextlib.nullcontext()
 
     def prepare(self, network: keras.Model) -> None:
-        """Make right, or refuse, what this engine would compute otherwise than one device.
+        """Repair, or refuse, what this engine would compute differently from one device.
 
         Parameters
         ----------
@@ -79,7 +79,7 @@ class Engine:
         """
 
     def check_loss(self, network: keras.Model, batch: tuple) -> None:
-        """Refuse a loss that this engine's replicas would add up to another one.
+        """Refuse a loss whose sum over this engine's replicas is not its value on one device.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Engine:
             )
 
     def shard(self, batch: np.ndarray) -> np.ndarray:
-        """This worker's part of an array that holds a global batch."""
+        """This worker's shard of an array that holds a global batch."""
         size = len(batch) // self.workers
         return batch[self.rank * size : (self.rank + 1) * size]
 
@@ -201,8 +201,8 @@ class Engine:
         if self.workers == 1:
             return
         mine = np.frombuffer(b"".join(map(digest, parts.values())), "int32")
-        found = self.gather(mine).reshape(self.workers, len(parts), -1)
-        differs = (found != found[0]).any(axis=-1)
+        digests = self.gather(mine).reshape(self.workers, len(parts), -1)
+        differs = (digests != digests[0]).any(axis=-1)
         if differs.any():
             what = [name for name, one in zip(parts, differs.any(axis=0)) if one]
             others = map(str, np.flatnonzero(differs.any(axis=1)))

@@ -40,7 +40,7 @@ def spread_batches(
     steps_per_epoch=None,
     shuffle=False,
 ):
-    """This worker's part of each batch of a piece, spread over its devices."""
+    """This worker's shard of each batch of a piece, spread over its devices."""
     if batch_size is None:
         for batch in x:
             yield spread(engine, batch)
@@ -61,16 +61,16 @@ def spread_batches(
 
 
 def spread(engine, batch):
-    """Give each replica of this worker its rows of this worker's part."""
+    """Give each replica of this worker its rows of this worker's shard."""
     rows = len(arrays_of(batch)[0])
     size = rows // engine.local_replicas
     first = engine.rank * engine.local_replicas
 
-    def part(context):
+    def rows_of_replica(context):
         at = (context.replica_id_in_sync_group - first) % engine.local_replicas * size
         return rows_of(batch, slice(at, at + size))
 
-    return engine.strategy.experimental_distribute_values_from_function(part)
+    return engine.strategy.experimental_distribute_values_from_function(rows_of_replica)
 
 
 def global_batches(x, y, sample_weight, batch_size, steps):

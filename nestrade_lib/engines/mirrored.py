@@ -3,7 +3,7 @@
 The strategy holds a mirror of each variable on each device and adds up gradients. The
 loop around it is our own, since that of Keras fails on several workers (keras#20585),
 which ``multi_worker.py`` adds.
-What would otherwise differ from one device is made right here:
+What would differ from one device is repaired here:
 
 * clipping happens after the gradients are added up, not before, on each replica's own;
 * random layers draw on each replica from another stream;
@@ -71,12 +71,12 @@ class Mirrored(Engine):
         self.replicas = strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // self.workers
         self._forget()
-        self._made_right = set()  # names of batch norms
+        self._synchronized = set()  # names of batch norms
 
     def scope(self):
         return self.strategy.scope()
 
-    # Made right, or refused ---------------------------------------------------
+    # Repaired, or refused -----------------------------------------------------
 
     def prepare(self, network):
         if network.distribute_strategy is not self.strategy:
@@ -105,7 +105,7 @@ class Mirrored(Engine):
         for norm in batch_norms(network):
             if not norm.synchronized:
                 norm.synchronized = True
-                self._made_right.add(norm.name)
+                self._synchronized.add(norm.name)
             biased += [source.name for source in biased_sources(norm)]
         if biased and type(inner).__name__ in ADAPTIVE:
             warnings.warn(
@@ -121,7 +121,7 @@ class Mirrored(Engine):
 
     def release(self, network):
         for norm in batch_norms(network):
-            if norm.name in self._made_right:
+            if norm.name in self._synchronized:
                 norm.synchronized = False
         for generator in seed_generators(network):
             restore_draws(generator)
@@ -129,9 +129,7 @@ class Mirrored(Engine):
         self._forget()
 
     def _forget(self):
-        self._step: tuple = None, None  # what is traced, and the traced step
-        self._tests: tuple = None, None  # the same, of evaluation
-        self._answer: tuple = None, None  # and of prediction
+        self._traces: dict = {}  # by purpose: what was traced, and the traced function
 
     # Training -----------------------------------------------------------------
 
@@ -161,12 +159,15 @@ class Mirrored(Engine):
     ):
         # Metrics are added up over replicas, so each row has to be seen once.
         network.reset_metrics()
-        shared, on_the_first = self._testing_steps(network)
-        told = keras.callbacks.CallbackList() if callbacks is None else callbacks
-        told.on_test_begin()
+        key = network, network.test_step, network.compute_loss, loss_tracker(network)
+        shared, on_the_first = self._traced_once(
+            "test", key, lambda: self._tested(network.test_step)
+        )
+        callbacks = keras.callbacks.CallbackList() if callbacks is None else callbacks
+        callbacks.on_test_begin()
         batches = global_batches(x, y, sample_weight, batch_size, steps)
         for number, batch in enumerate(batches):
-            told.on_test_batch_begin(number)
+            callbacks.on_test_batch_begin(number)
             self.build_metrics(network, batch)
             rows = len(arrays_of(batch)[0])
             whole = rows - rows % self.replicas
@@ -175,27 +176,30 @@ class Mirrored(Engine):
                 shared(spread(self, mine))
             if whole < rows:
                 on_the_first(rows_of(batch, slice(whole, rows)))
-            if told.callbacks:
-                told.on_test_batch_end(number, network.get_metrics_result())
+            if callbacks.callbacks:
+                callbacks.on_test_batch_end(number, network.get_metrics_result())
         logs = _numbers(network.get_metrics_result())
-        told.on_test_end(logs)
+        callbacks.on_test_end(logs)
         return logs
 
     def predict(self, network, x, batch_size=None, steps=None, **_):
         # One device is enough to look, and takes batches of every size.
-        answer = self._answering(network)
-        found = [
+        answer = self._traced_once(
+            "predict", network, lambda: _traced(lambda a: network(a, training=False))
+        )
+        answers = [
             answer(batch[0])
             for batch in global_batches(x, None, None, batch_size, steps)
         ]
-        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *found)
+        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *answers)
 
-    def _answering(self, network):
-        known, answer = self._answer
-        if network is not known:
-            answer = _traced(lambda a: network(a, training=False))
-            self._answer = network, answer
-        return answer
+    def _traced_once(self, purpose, key, trace):
+        """What was traced for a purpose, traced anew where its key is another."""
+        traced_key, traced = self._traces.get(purpose, (None, None))
+        if key != traced_key:
+            traced = trace()
+            self._traces[purpose] = key, traced
+        return traced
 
     def build_metrics(self, network, batch):
         """Make the metrics' variables here, and not inside a traced step."""
@@ -203,14 +207,6 @@ class Mirrored(Engine):
         first = map_arrays(lambda a: local(a)[0], batch)
         with self.scope():
             build_metrics(network, first)
-
-    def _testing_steps(self, network):
-        known, steps = self._tests
-        parts = network, network.test_step, network.compute_loss, loss_tracker(network)
-        if parts != known:
-            steps = self._tested(network.test_step)
-            self._tests = parts, steps
-        return steps
 
     def _tested(self, test):
         """A step for rows that replicas share, and one for rows that are left over."""
@@ -231,13 +227,12 @@ class Mirrored(Engine):
         return shared, on_the_first
 
     def _training_step(self, network, batch):
-        known, step = self._step
-        parts = network, network.optimizer, network.compute_loss
-        if parts != known:
+        def trace():
             self.build_metrics(network, batch)
-            step = self._trained(network)
-            self._step = parts, step
-        return step
+            return self._trained(network)
+
+        key = network, network.optimizer, network.compute_loss, loss_tracker(network)
+        return self._traced_once("train", key, trace)
 
     def _trained(self, network):
         def train(data):
@@ -268,8 +263,9 @@ class Mirrored(Engine):
         def of_all():
             return tf.distribute.get_replica_context().all_gather(numbers[None], 0)
 
-        found = self.strategy.experimental_local_results(self.strategy.run(of_all))[0]
-        return found.numpy()[:: self.local_replicas]
+        gathered = self.strategy.run(of_all)
+        gathered = self.strategy.experimental_local_results(gathered)[0]
+        return gathered.numpy()[:: self.local_replicas]
 
 
 def _traced(function):

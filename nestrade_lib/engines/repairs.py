@@ -1,4 +1,4 @@
-"""What ``tf.distribute`` with Keras computes otherwise than one device: refused or repaired."""
+"""What ``tf.distribute`` with Keras computes differently from one device, repaired or refused."""
 
 import keras
 import tensorflow as tf
@@ -17,7 +17,7 @@ ADAPTIVE = ("Adam", "AdamW", "Nadam", "Adamax", "RMSprop", "Adadelta", "Adagrad"
 
 
 def refuse(network):
-    """What neither Keras nor this engine computes as one device would."""
+    """Refuse what neither Keras nor this engine computes as one device would."""
     optimizer = innermost(network.optimizer)
     reductions = [
         getattr(x, "reduction", None) for x in keras.tree.flatten(network.loss)

@@ -1,7 +1,7 @@
 """What an optimizer has to do where several replicas run the same step.
 
 JAX sees one global computation, and a single device is one: there is nothing to do.
-``tf.distribute`` runs the step once a replica, each on its part of the batch: sums over
+``tf.distribute`` runs the step once per replica, each on its shard of the batch: sums over
 the batch have to be added up, and variables assigned on all of them at once.
 """
 
@@ -9,10 +9,8 @@ import keras
 
 
 def sum_over_replicas(tensor):
-    """Add up what each replica has computed on its part of the batch.
+    """Add up what each replica has computed on its shard of the batch.
 
-    Examples
-    --------
     >>> float(sum_over_replicas(keras.ops.ones(())))  # one replica
     1.0
     """
@@ -21,14 +19,8 @@ def sum_over_replicas(tensor):
 
 
 def assign_on_replicas(pairs):
-    """Assign values, which all replicas have computed alike, to variables.
+    """Assign values, which all replicas have computed alike, to their variables.
 
-    Parameters
-    ----------
-    pairs : list of (keras.Variable, tensor)
-
-    Examples
-    --------
     >>> count = keras.Variable(1.0)
     >>> assign_on_replicas([(count, count + 1.0)])
     >>> float(count)
@@ -51,21 +43,11 @@ def assign_on_replicas(pairs):
 
 
 def as_one_device(step):
-    """Let an optimizer take its step without adding up gradients over replicas of one.
+    """Call an optimizer's step without its sum over replicas where there is one device.
 
-    Keras' optimizers do that on TensorFlow even where there is a single device. The
-    operation's gradient is registered at each tracing, and TensorFlow keeps it for good,
-    and with it the whole graph of the training step: some megabytes for each network.
-
-    Parameters
-    ----------
-    step : callable
-        Called once, without arguments.
-
-    Examples
-    --------
-    >>> as_one_device(lambda: print("a step"))
-    a step
+    Keras sums on TensorFlow even there. The operation's gradient is registered at each
+    tracing, and TensorFlow keeps it for good, and with it the whole graph of the
+    training step: some megabytes per network.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
