@@ -1,11 +1,12 @@
 """What Nestrade itself costs: where it does nothing, at a cut, between its pieces, and
-in memory. And what masks would have saved in its place.
+in memory; a whole run, on each backend. And what masks would have saved in its place.
 
 python -m benchmarks.overhead            # some minutes
 python -m benchmarks.overhead --quick    # a look, writing nothing
 """
 
 import argparse
+import contextlib
 import gc
 import resource
 import statistics
@@ -17,11 +18,10 @@ import keras
 import numpy as np
 
 from benchmarks.record import RESULTS, Record
-from benchmarks.training import Data, compiled, lenet5
+from benchmarks.training import BATCH, Data, compiled, lenet5
 from nestrade_lib import Nestrade, Schedule, load_mnist, trace
 from nestrade_lib.choice import choose
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.engines.feeding import as_dataset
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.slices import Slices, values
 
@@ -119,6 +119,8 @@ def pieces(seed, data, count=10, steps=100, batch=512):
     """Short fits of a small LeNet-5: of batches as Keras hands them to tf.data, and
     without its tuner, as Nestrade does. In turn.
     """
+    from nestrade_lib.engines.feeding import as_dataset  # TensorFlow's alone
+
     x, y = (a[: steps * batch] for a in data.train)
     network, taken = compiled(lenet5((5, 8, 127))), {"tuned": [], "untuned": []}
     for number in range(count + 1):  # the first one traces
@@ -135,6 +137,43 @@ def pieces(seed, data, count=10, steps=100, batch=512):
         "longest_tuned_seconds": max(taken["tuned"][1:]),
         "longest_untuned_seconds": max(taken["untuned"][1:]),
     }
+
+
+def whole_run(seed, data, epochs=20):
+    """LeNet-5 to 6.7 % of its MACs: its time, how often its step is traced, its pieces."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    trainer = Nestrade(compiled(lenet5()), 0.067)
+    x, y = data.train
+    with counted("train_step") as tracings, counted("fit") as pieces:
+        clock, processor = time.perf_counter(), time.process_time()
+        trainer.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0)
+        clock = time.perf_counter() - clock, time.process_time() - processor
+    right = trainer.predict(data.test[0], verbose=0).argmax(-1) == data.test[1]
+    return {
+        "seconds": clock[0],
+        "processor_seconds": clock[1],
+        "tracings": len(tracings),
+        "pieces": len(pieces),
+        "cuts": len(trainer.cuts),
+        "test_error_percent": 100 * float(1 - right.mean()),
+    }
+
+
+@contextlib.contextmanager
+def counted(name):
+    """A list that grows with each call of a method of Keras' models in Python."""
+    method, calls = getattr(keras.Model, name), []
+
+    def call(self, *args, **options):
+        calls.append(name)
+        return method(self, *args, **options)
+
+    setattr(keras.Model, name, call)
+    try:
+        yield calls
+    finally:
+        setattr(keras.Model, name, method)
 
 
 class Sizes(keras.callbacks.Callback):
@@ -215,7 +254,8 @@ def main():
     parser.add_argument(
         "names",
         nargs="*",
-        help="cut, idle, masks, pieces, memory, memory-without; all by default",
+        help="cut, idle, masks, pieces, run-BACKEND, memory, memory-without; "
+        "all by default",
     )
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
@@ -228,6 +268,7 @@ def main():
         "idle": (idle, 2 if few else 5, {}),
         "masks": (masks, 2 if few else 5, {}),
         "pieces": (pieces, 1 if few else 3, {"count": 2, "steps": 4} if few else {}),
+        f"run-{keras.backend.backend()}": (whole_run, 1, {"epochs": 2} if few else {}),
         "memory": (many_cuts, 1, {"cuts": 6, "samples": 512} if few else {}),
         "memory-without": (many_networks, 1, {"networks": 4} if few else {}),
     }

@@ -1,13 +1,9 @@
-"""What the network knew before its first cut, taught to what is left of it.
+"""Distillation: the network before its first cut teaches what is left of it.
 
 A label names the right class. The answers of a trained network also tell how near each
 of the others came, and a small network learns from that what labels alone do not show
 (Hinton et al. 2015). Here the teacher is the network itself: a copy from just before
 the first cut. Nothing else has to be trained, and no data are needed beside its own.
-
->>> taught = Distillation(weight=0.5)
->>> taught.weight, taught.temperature
-(0.5, 3.0)
 """
 
 import contextlib
@@ -33,7 +29,7 @@ _SMALLEST = 1e-7  # of a probability, as in Keras
 
 @dataclass(frozen=True)
 class Distillation:
-    """How much the teacher counts, and how soft its answers are.
+    """How much the teacher counts, and how its answers are compared.
 
     The defaults were chosen on MNIST's validation split; ``benchmarks/README.md``
     keeps the experiments.
@@ -46,11 +42,14 @@ class Distillation:
     temperature : float
         At least 1. Logits of teacher and student are divided by it, so that the less
         likely classes can be told apart.
+    loss : keras.distillation.DistillationLoss, optional
+        Compares the outputs in place of that, for networks of any task. Keras gives it
+        no weights of samples: data with weights are refused.
 
     Raises
     ------
     ValueError
-        If a number is out of range.
+        If a number is out of range, or the loss is none of Keras'.
 
     References
     ----------
@@ -59,56 +58,56 @@ class Distillation:
     Examples
     --------
     >>> Distillation(weight=0.9, temperature=4)
-    Distillation(weight=0.9, temperature=4)
+    Distillation(weight=0.9, temperature=4, loss=None)
+    >>> features = keras.distillation.FeatureDistillation("mse")  # of the last layer
+    >>> Distillation(loss=features).weight
+    0.7
     """
 
     weight: float = 0.7
     temperature: float = 3.0
+    loss: keras.distillation.DistillationLoss | None = None
 
     def __post_init__(self):
         for name, is_right, expected in (
             ("weight", lambda x: 0 < x <= 1, "a share in (0, 1]"),
             ("temperature", lambda x: 1 <= x < np.inf, "a number of at least 1"),
         ):
-            given = getattr(self, name)
-            if not (is_number(given) and is_right(given)):
+            value = getattr(self, name)
+            if not (is_number(value) and is_right(value)):
                 raise ValueError(
-                    f"Distillation: expected {name} to be {expected}, got {given!r}."
+                    f"Distillation: expected {name} to be {expected}, got {value!r}."
                 )
+        kinds = keras.distillation.DistillationLoss, type(None)
+        names = "teacher_layer_name", "student_layer_name"
+        inside = [name for name in names if getattr(self.loss, name, None)]
+        if not isinstance(self.loss, kinds) or inside:
+            raise ValueError(
+                "Distillation: expected loss to be a keras.distillation.DistillationLoss of "
+                f"the outputs, got {self.loss!r}"
+                + f" with {inside}" * bool(inside)
+                + "."
+            )
 
     @classmethod
     def of(cls, distill):
-        """Take a number for the weight, None or 0 for none, and a Distillation as it is.
-
-        Examples
-        --------
-        >>> Distillation.of(0.5)
-        Distillation(weight=0.5, temperature=3.0)
-        """
+        """Take a number for the weight, None or 0 for none, and a Distillation as it is."""
         if distill is None or isinstance(distill, cls):
             return distill
         return None if is_number(distill) and distill == 0 else cls(weight=distill)
 
-    def loss(self, network):
-        """Give the loss between the teacher's outputs and the student's.
+    def comparison(self, network):
+        """Give the loss ``(answers, predicted, sample_weight) -> scalar`` of a network.
 
-        Parameters
-        ----------
-        network : keras.Model
-            Compiled with a cross-entropy; one output.
-
-        Returns
-        -------
-        callable
-            ``(taught, predicted, sample_weight) -> loss``, on outputs of any shape that
-            the network's own loss takes: the Kullback-Leibler divergence of the answers
-            at the temperature T, times T², so that its gradients stay of the size that
-            they have at T = 1. It is zero where the student answers as the teacher does.
+        Without a `loss`, the Kullback-Leibler divergence of the answers at the temperature
+        T, times T², so that its gradients stay of the size that they have at T = 1. It is
+        zero where the student answers as the teacher does.
 
         Raises
         ------
         ValueError
-            If the network has another loss, or several outputs.
+            If there is no `loss`, and the network has several outputs or is not compiled
+            with a cross-entropy.
 
         Examples
         --------
@@ -116,50 +115,67 @@ class Distillation:
         >>> network.compile(loss=keras.losses.CategoricalCrossentropy(from_logits=True))
         >>> sure = np.log([[0.5, 0.25, 0.25]])
         >>> unsure = np.zeros((1, 3))
-        >>> loss = Distillation(temperature=1).loss(network)
-        >>> round(float(loss(sure, unsure)), 4)  # log 3 - 1.5 log 2
+        >>> compare = Distillation(temperature=1).comparison(network)
+        >>> round(float(compare(sure, unsure)), 4)  # log 3 - 1.5 log 2
         0.0589
-        >>> float(loss(sure, sure))
+        >>> float(compare(sure, sure))
         0.0
         """
+        return self._compare if self.loss else _Divergence(network, self.temperature)
+
+    def _compare(self, answers, predicted, sample_weight=None):
+        if sample_weight is not None:
+            raise ValueError(
+                f"distill: {type(self.loss).__name__} takes no weights of samples or "
+                "classes. Leave them away, or leave the loss to Distillation."
+            )
+        self.loss.validate_outputs(answers, predicted)
+        return self.loss.compute_loss(answers, predicted)
+
+
+class _Divergence:
+    """As ``keras.distillation.LogitsDistillation``, for more kinds of outputs.
+
+    It takes weights of samples, sigmoids, probabilities and classes on any axis, and has a
+    gradient where Keras clips probabilities, below 1e-7.
+    """
+
+    def __init__(self, network, temperature):
         own = network.loss
         if isinstance(own, (list, tuple, dict)) and len(own) == 1:
-            own = next(iter(own.values() if isinstance(own, dict) else own))
-        softmax, sigmoid = _is_one(own, _SOFTMAX), _is_one(own, _SIGMOID)
-        if len(network.outputs) != 1 or not (softmax or sigmoid):
+            (own,) = keras.tree.flatten(own)
+        is_softmax, is_sigmoid = _is_one(own, _SOFTMAX), _is_one(own, _SIGMOID)
+        if len(network.outputs) != 1 or not (is_softmax or is_sigmoid):
             raise ValueError(
                 f"distill: expected a network with one output and a cross-entropy, got "
-                f"{len(network.outputs)} with the loss {own!r}. A teacher softens classes: "
-                "leave distill away for other tasks."
+                f"{len(network.outputs)} with the loss {own!r}. Give Distillation(loss=) "
+                "one of keras.distillation for other tasks."
             )
-        given = getattr(own, "get_config", dict)()
-        from_logits, axis = given.get("from_logits", False), given.get("axis", -1)
-        if softmax:
-            soften = functools.partial(ops.softmax, axis=axis)
-            compare = keras.losses.CategoricalCrossentropy(from_logits=True, axis=axis)
-        else:
-            soften = ops.sigmoid
-            compare = keras.losses.BinaryCrossentropy(from_logits=True, axis=axis)
+        options = getattr(own, "get_config", dict)()
+        axis = options.get("axis", -1)
+        self.temperature, self.is_softmax = temperature, is_softmax
+        self.from_logits = options.get("from_logits", False)
+        softmax = functools.partial(ops.softmax, axis=axis)
+        self.soften = softmax if is_softmax else ops.sigmoid
+        kinds = keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy
+        self.compare = kinds[is_softmax](from_logits=True, axis=axis)
 
-        def logits(outputs):
-            (outputs,) = keras.tree.flatten(outputs)  # one, but it may have a name
-            outputs = ops.cast(
-                outputs, keras.backend.result_type(outputs.dtype, "float32")
-            )
-            if from_logits:
-                return outputs
+    def __call__(self, answers, predicted, sample_weight=None):
+        known, learned = (self._logits(x) for x in (answers, predicted))
+        soft = self.soften(known)
+        entropy = self.compare(soft, known, sample_weight)
+        crossed = self.compare(soft, learned, sample_weight)
+        return self.temperature**2 * (crossed - entropy)
+
+    def _logits(self, outputs):
+        (outputs,) = keras.tree.flatten(outputs)  # one, but it may have a name
+        dtype = keras.backend.result_type(outputs.dtype, "float32")
+        outputs = ops.cast(outputs, dtype)
+        if not self.from_logits:
             outputs = ops.clip(outputs, _SMALLEST, 1 - _SMALLEST)
-            odds = ops.log(outputs)
-            return odds if softmax else odds - ops.log(1 - outputs)
-
-        def difference(taught, predicted, sample_weight=None):
-            known, learned = (logits(x) / self.temperature for x in (taught, predicted))
-            soft = soften(known)
-            entropy = compare(soft, known, sample_weight)
-            crossed = compare(soft, learned, sample_weight)
-            return self.temperature**2 * (crossed - entropy)
-
-        return difference
+            others = 0.0 if self.is_softmax else ops.log(1 - outputs)
+            outputs = ops.log(outputs) - others
+        return outputs / self.temperature
 
 
 class DistillationTargets(NamedTuple):
@@ -170,20 +186,9 @@ class DistillationTargets(NamedTuple):
 
 
 class Teacher:
-    """A copy of a network, whose answers count in the loss of those it is given to.
+    """A copy of a network, whose answers count in the loss of those it is attached to.
 
-    Parameters
-    ----------
-    network : keras.Model
-        Compiled with a cross-entropy; one output.
-    graph : nestrade_lib.ChannelGraph
-        Of `network`.
-    distillation : Distillation
-
-    Raises
-    ------
-    ValueError
-        As of :meth:`nestrade_lib.Distillation.loss`.
+    It is made of a compiled network, its channel graph, and a :class:`Distillation`.
 
     Examples
     --------
@@ -191,32 +196,31 @@ class Teacher:
     >>> network = create_model((8, 8, 1), 3)
     >>> network.compile("adam", create_loss())
     >>> teacher = Teacher(network, trace(network), Distillation())
-    >>> teacher.teach(network)
-    >>> teacher.leave(network)
+    >>> teacher.attach(network)
+    >>> teacher.detach(network)
     """
 
     def __init__(self, network, graph, distillation):
-        self.distillation = distillation
-        self.difference = distillation.loss(network)
+        self.weight = distillation.weight
+        self.compare = distillation.comparison(network)
         everything = np.ones(graph.count, bool)
         self.network = cut(network, everything, graph, compiled=False)
         self._arrays = None
 
     def load(self, arrays):
-        """Take other weights, one array a variable."""
+        """Take other weights, one array per variable."""
         for variable, array in zip(self.network.variables, arrays, strict=True):
             variable.assign(array)
         self._arrays = None
 
-    def teach(self, network):
+    def attach(self, network):
         """Let the answers count in this network's loss, while it trains.
 
-        Where the labels of a batch are :class:`DistillationTargets`, they bring the answers along;
+        Labels of a batch that are :class:`DistillationTargets` bring the answers along;
         else the teacher answers in each step.
         """
-        self.leave(network)
+        self.detach(network)
         loss_of, metrics_of = network.compute_loss, network.compute_metrics
-        weight = self.distillation.weight
 
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -227,8 +231,10 @@ class Teacher:
                 return loss
             answers = self.answer(x) if answers is None else answers
             answers = keras.tree.map_structure(ops.stop_gradient, answers)
-            difference = self.difference(answers, y_pred, sample_weight)
-            return (1 - weight) * loss + weight * ops.cast(difference, loss.dtype)
+            distilled = self.compare(answers, y_pred, sample_weight)
+            return (1 - self.weight) * loss + self.weight * ops.cast(
+                distilled, loss.dtype
+            )
 
         def compute_metrics(x, y, y_pred, sample_weight=None):
             labels = y.labels if isinstance(y, DistillationTargets) else y
@@ -237,7 +243,7 @@ class Teacher:
         network.compute_loss, network.compute_metrics = compute_loss, compute_metrics
         network.train_function = None  # it holds the loss that it was made with
 
-    def leave(self, network):
+    def detach(self, network):
         """Give the network back the loss that the user chose."""
         own = vars(network)
         own.pop("compute_metrics", None)
@@ -250,11 +256,10 @@ class Teacher:
         They may be as many numbers as the inputs. Networks with a training step of
         their own, which may look at the labels, are left to the answers of each step.
         """
-        (output,) = self.network.outputs
-        samples = len(keras.tree.flatten(x)[0])
-        if None in output.shape[1:] or _has_own_step(self.network):
+        output, *others = self.network.outputs
+        if others or None in output.shape[1:] or _has_own_step(self.network):
             return None
-        size = samples * math.prod(output.shape[1:])
+        size = len(keras.tree.flatten(x)[0]) * math.prod(output.shape[1:])
         if size > sum(math.prod(a.shape) for a in keras.tree.flatten(x)):
             return None
         with _drawing_nothing():
@@ -266,10 +271,8 @@ class Teacher:
             return self.network(x, training=False)
         # A step may not close over arrays that are on the devices of several processes.
         if self._arrays is None:
-            parts = (
-                self.network.trainable_variables,
-                self.network.non_trainable_variables,
-            )
+            network = self.network
+            parts = network.trainable_variables, network.non_trainable_variables
             self._arrays = [[ops.convert_to_numpy(v) for v in part] for part in parts]
         return self.network.stateless_call(*self._arrays, x, training=False)[0]
 

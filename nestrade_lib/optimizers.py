@@ -17,12 +17,12 @@ def innermost(optimizer):
     return optimizer
 
 
-def own_rate(optimizer):
+def own_learning_rate(optimizer):
     """Its learning rate (float), or None if a schedule gives it.
 
     Examples
     --------
-    >>> round(own_rate(keras.optimizers.Adam(0.01)), 3)
+    >>> round(own_learning_rate(keras.optimizers.Adam(0.01)), 3)
     0.01
     """
     inner = innermost(optimizer)

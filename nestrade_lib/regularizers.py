@@ -5,7 +5,7 @@ each group, not squared, so that whole groups reach zero where L2 would only shr
 their numbers. Under an adaptive optimizer a penalty in the loss is rescaled like any
 gradient and never arrives at zero; the *proximal* step does, since it acts after the
 update (Yun et al. 2021, Deleu & Bengio 2021). A penalty on every group also shrinks
-the good ones. :class:`ChannelOptimizer` therefore shrinks only the groups it is told.
+the good ones. :class:`ChannelOptimizer` therefore shrinks only the groups that were chosen.
 
 >>> import numpy as np
 >>> penalty = GroupLasso(0.5)(np.array([[3.0, 0.0], [4.0, 0.0]]))
@@ -13,19 +13,13 @@ the good ones. :class:`ChannelOptimizer` therefore shrinks only the groups it is
 3.5355
 """
 
-import functools
-
 import keras
 import numpy as np
 from keras import ops
 
-from nestrade_lib.engines.replicas import (
-    as_one_device,
-    assign_on_replicas,
-    sum_over_replicas,
-)
+from nestrade_lib.engines.replicas import assign_on_replicas, sum_over_replicas
 from nestrade_lib.importance import group_sums
-from nestrade_lib.internals import trained_variables
+from nestrade_lib.optimizer_wrapper import OptimizerWrapper
 
 
 class GroupLasso(keras.regularizers.Regularizer):
@@ -108,7 +102,7 @@ def group_proximal_step(x, threshold, axis=-1):
     return x * ops.maximum(0.0, 1.0 - threshold / ops.maximum(norms, 1e-30))
 
 
-class ChannelOptimizer(keras.optimizers.Optimizer):
+class ChannelOptimizer(OptimizerWrapper):
     """An optimizer that also scores channel groups and drives chosen ones to zero.
 
     It wraps the user's optimizer as Keras' ``LossScaleOptimizer`` does, so that its
@@ -149,8 +143,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
     """
 
     def __init__(self, inner_optimizer, graph, memory=0.995, name="channel_optimizer"):
-        super().__init__(learning_rate=0.0, name=name)
-        self.inner_optimizer = inner_optimizer
+        super().__init__(inner_optimizer, name=name)
         self.graph = graph
         self.memory = memory
 
@@ -158,42 +151,10 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         size = (self.graph.count + 1,)
         self.scores = self.add_variable(size, name="scores", initializer="zeros")
         self.remaining = self.add_variable(size, name="remaining", initializer="zeros")
-        if not self.inner_optimizer.built:
-            self.inner_optimizer.build(variables)
         super().build(variables)
         self._produced = list(_produced_slices(self.graph, variables))
 
-    def apply(self, grads, trainable_variables=None):
-        if not self.built:
-            self.build(trainable_variables)
-        variables = trainable_variables or trained_variables(self)
-        self._score(grads, variables)
-        step = functools.partial(self.inner_optimizer.apply, grads, trainable_variables)
-        if isinstance(self.inner_optimizer, keras.optimizers.LossScaleOptimizer):
-            step()  # which looks for replicas itself
-        else:
-            as_one_device(step)
-        self._shrink(variables)
-
-    def stateless_apply(self, optimizer_variables, grads, trainable_variables):
-        # As `apply`, on values: an inner optimizer may have its own way to do this.
-        own, inner = super().variables, self.inner_optimizer
-        state = list(zip(self.variables, optimizer_variables, strict=True))
-        with keras.StatelessScope(state_mapping=state) as scope:
-            self._score(grads, trainable_variables)
-        scored = [scope.get_current_value(v) for v in own]
-        trained, moved = inner.stateless_apply(
-            optimizer_variables[len(own) :], grads, trainable_variables
-        )
-        variables = trained_variables(self)
-        state = list(zip(variables, trained, strict=True))
-        state += list(zip(own, scored, strict=True))
-        with keras.StatelessScope(state_mapping=state) as scope:
-            self._shrink(variables)
-        shrunk = [scope.get_current_value(v) for v in variables]
-        return shrunk, [scope.get_current_value(v) for v in own] + moved
-
-    def _score(self, grads, variables):
+    def before_step(self, grads, variables):
         # The gradients of replicas are parts of one sum, of which the square is taken.
         change = group_sums(self._produced, variables, grads, self.graph.count + 1)
         change = sum_over_replicas(change) / self.inner_optimizer.scale_loss(1.0)
@@ -204,7 +165,7 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         scores = kept + (1 - self.memory) * ops.square(change)
         assign_on_replicas([(self.scores, scores)])
 
-    def _shrink(self, variables):
+    def after_step(self, variables):
         left = ops.convert_to_tensor(self.remaining)
         factors = ops.where(left > 0, (left - 1) / ops.maximum(left, 1.0), 1.0)
         shrunk = {}
@@ -218,35 +179,6 @@ class ChannelOptimizer(keras.optimizers.Optimizer):
         pairs = [(variables[index], weights) for index, weights in shrunk.items()]
         pairs.append((self.remaining, ops.where(left > 1, left - 1, left)))
         assign_on_replicas(pairs)
-
-    @property
-    def variables(self):
-        return super().variables + self.inner_optimizer.variables
-
-    @property
-    def iterations(self):
-        return self.inner_optimizer.iterations
-
-    @property
-    def learning_rate(self):
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.inner_optimizer.learning_rate = learning_rate
-
-    def scale_loss(self, loss):
-        return self.inner_optimizer.scale_loss(loss)
-
-    # A file written meanwhile is to hold what plain Keras will look for.
-    def save_own_variables(self, store):
-        self.inner_optimizer.save_own_variables(store)
-
-    def load_own_variables(self, store):
-        self.inner_optimizer.load_own_variables(store)
-
-    def finalize_variable_values(self, var_list):
-        """Leave averaged weights aside: the run goes on after this piece of it."""
 
 
 def _produced_slices(graph, variables):

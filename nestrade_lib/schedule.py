@@ -78,37 +78,16 @@ class Budget:
 
     @classmethod
     def of(cls, budget):
-        """Take a number for a share of the MACs, and a Budget as it is.
-
-        Examples
-        --------
-        >>> Budget.of(0.1)
-        Budget(macs=0.1)
-        """
+        """Take a number for a share of the MACs, and a Budget as it is."""
         return budget if isinstance(budget, cls) else cls(macs=budget)
 
     def __repr__(self):
-        limits = self.shares | (
-            {}
-            if self.max_accuracy_drop is None
-            else {"max_accuracy_drop": self.max_accuracy_drop}
-        )
-        return f"Budget({', '.join(f'{name}={x:g}' for name, x in limits.items())})"
+        limits = self.shares | {"max_accuracy_drop": self.max_accuracy_drop}
+        stated = (f"{name}={x:g}" for name, x in limits.items() if x is not None)
+        return f"Budget({', '.join(stated)})"
 
     def require_known(self, costs):
-        """Refuse to cut toward a share of MACs that are not all known.
-
-        Parameters
-        ----------
-        costs : nestrade_lib.CostTable
-            Of the network before its first cut.
-
-        Raises
-        ------
-        ValueError
-            If a layer has no rule, and the budget is of MACs or of latency, which is
-            estimated from them.
-        """
+        """Refuse a share of MACs, or of latency estimated from them, not all known."""
         shares = {cost: self.shares.get(cost, 1) for cost in ("macs", "latency")}
         if costs.unknown and min(shares.values()) < 1:
             raise ValueError(
@@ -119,17 +98,7 @@ class Budget:
             )
 
     def path(self, progress):
-        """Give the shares allowed after a part of the way.
-
-        Parameters
-        ----------
-        progress : float
-            From 0, where all is allowed, to 1, the budget.
-
-        Returns
-        -------
-        dict of str to float
-        """
+        """Give the shares allowed at this part of the way: 0 allows all, 1 the budget."""
         if self.max_accuracy_drop is not None and not self.shares:
             return {"macs": SMALLEST ** min(progress, 1)}  # each cut the same share
         left = (1 - min(progress, 1)) ** 3
@@ -180,21 +149,16 @@ class Schedule:
 
     def __post_init__(self):
         ends = is_number(self.start) and is_number(self.stop)
-        rules = (
-            (
-                "start and stop",
-                ends and 0 <= self.start < self.stop <= 1,
-                "0 <= start < stop <= 1",
-            ),
-            ("cuts", is_whole(self.cuts), "a whole number of at least 1"),
-            ("shrink", is_whole(self.shrink), "a whole number of at least 1"),
-            (
-                "max_pruning_ratio",
-                is_number(self.max_pruning_ratio) and 0 < self.max_pruning_ratio <= 1,
-                "a share in (0, 1]",
-            ),
-            ("round_to", is_whole(self.round_to), "a whole number of at least 1"),
-        )
+        is_way = ends and 0 <= self.start < self.stop <= 1
+        ratio = self.max_pruning_ratio
+        is_share = is_number(ratio) and 0 < ratio <= 1
+        rules = [
+            ("start and stop", is_way, "0 <= start < stop <= 1"),
+            ("max_pruning_ratio", is_share, "a share in (0, 1]"),
+        ]
+        for name in ("cuts", "shrink", "round_to"):
+            is_count = is_whole(getattr(self, name))
+            rules.append((name, is_count, "a whole number of at least 1"))
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")

@@ -15,26 +15,28 @@
 True
 """
 
-import functools
 import warnings
 
-import keras
-
-from nestrade_lib.costs import count_costs
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
-from nestrade_lib.internals import results_in_order
+from nestrade_lib.report import Report
 from nestrade_lib.schedule import Budget, Schedule
-from nestrade_lib.training.arguments import check_fit, check_trainer
+from nestrade_lib.training.callbacks import callback_list
+from nestrade_lib.training.checks import (
+    check_compiled,
+    check_fit,
+    check_labels,
+    check_trainer,
+)
 from nestrade_lib.training.data import data_adapter
-from nestrade_lib.training.inputs import as_arrays
-from nestrade_lib.training.labels import check_labels
-from nestrade_lib.training.loop import train
-from nestrade_lib.training.structure import Structure
-from nestrade_lib.training.validation import split, validate
+from nestrade_lib.training.facade import NetworkFacade
+from nestrade_lib.training.pruned_network import PrunedNetwork
+from nestrade_lib.training.run import Run
+from nestrade_lib.training.state import RunState
+from nestrade_lib.training.validation import Validation
 
 
-class Nestrade:
+class Nestrade(NetworkFacade):
     """Train a network while making it smaller, toward a budget.
 
     Parameters
@@ -48,7 +50,7 @@ class Nestrade:
     schedule : Schedule, optional
         When the cuts fall.
     importance : callable, optional
-        ``(network, graph) -> scores``, one a channel group. By default the Taylor
+        ``(network, graph) -> scores``, one per channel group. By default the Taylor
         importance that training itself gathers.
     ignored_layers : sequence of str
         Layers to leave as they are.
@@ -58,19 +60,17 @@ class Nestrade:
         with a schedule keep theirs, and so do runs with one of Keras' callbacks that
         set the rate. With one of your own, pass False: it would be overwritten.
     growth : int or "auto"
-        After the last cut, batches of arrays are this much larger and the learning
+        After the last cut, batches of arrays are this much larger, and the learning
         rate, where `anneal` sets it, is the root of it higher, as suits adaptive
-        optimizers. Where the optimizer has a schedule, which counts steps, batches
-        stay as they are. ``"auto"`` looks whether that pays, and how much does
-        (:func:`nestrade_lib.training.rescale.measure_rescale`); such a run depends on
-        the machine's clock.
+        optimizers; not where the optimizer has a schedule, which counts steps.
+        ``"auto"`` measures by what factor larger batches pay off
+        (:func:`nestrade_lib.training.rescale.measure_rescale`), by the machine's clock.
     distill : float or Distillation, optional
         Weight of a teacher in the loss, from the first cut on: a copy of the network as
-        it was then. For classifiers with one output. Arrays it answers once, all
-        samples together, which costs the forward passes of one dense epoch; other data,
-        which may change, and those shared by replicas in each step. A small network
-        gains the more from it the better the teacher is: let the dense phase,
-        ``Schedule(start=)``, be long.
+        it was then. It answers once to all samples of arrays, which costs the forward
+        passes of one dense epoch, and in each step to other data and to those that
+        replicas share. The better the teacher, the more a small network gains: let the
+        dense phase, ``Schedule(start=)``, be long.
     engine : nestrade_lib.engines.Engine, optional
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on
@@ -78,15 +78,12 @@ class Nestrade:
 
     Attributes
     ----------
-    structure : nestrade_lib.training.structure.Structure
+    pruned : nestrade_lib.training.pruned_network.PrunedNetwork
         The network as it is now, its channel groups and their costs.
-    cuts : list of Cut
+    state : nestrade_lib.training.state.RunState
+        Where the trainer stands beside that.
     history : keras.callbacks.History or None
         Of the last ``fit``.
-    rescale : nestrade_lib.training.rescale.Rescale or None
-        What ``growth="auto"`` has measured.
-    teacher : nestrade_lib.distillation.Teacher or None
-        Since the first cut, with `distill`.
 
     Raises
     ------
@@ -94,10 +91,6 @@ class Nestrade:
         If the network is not built or compiled or has no channel to cut, a layer is
         unknown, the budget is below what minimal widths reach or of MACs that no
         rule counts, or there is nothing to distil.
-
-    Examples
-    --------
-    See the module's; the chapter on training goes further.
     """
 
     def __init__(
@@ -121,118 +114,23 @@ class Nestrade:
         self.distill = Distillation.of(distill)
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
-        self.structure = Structure(
+        self.pruned = PrunedNetwork(
             network, budget, schedule, tuple(ignored_layers or ()), self.engine
         )
-        self.cuts = []
+        self.state = RunState()
         self.history = None
-        self.rescale = None
-        self.teacher = None
-        if not getattr(network, "compiled", False):
-            raise ValueError(
-                f"Network {network.name!r} is not compiled. Call network.compile("
-                "optimizer, loss) first: Nestrade trains with the optimizer you chose."
-            )
+        check_compiled(network)
         if self.distill is not None:
-            self.distill.loss(network)  # refused here, and not at the first cut
+            self.distill.comparison(network)  # refused here, and not at the first cut
         if not self.met:
-            self.structure.require_reachable()
-
-    # What stands now ----------------------------------------------------------
-
-    @property
-    def network(self):
-        """The network as it is now (keras.Model)."""
-        return self.structure.network
-
-    @property
-    def budget(self):
-        """What it is trained toward (Budget). For another one, make another trainer."""
-        return self.structure.budget
-
-    @property
-    def schedule(self):
-        """When the cuts fall (Schedule)."""
-        return self.structure.schedule
-
-    @property
-    def ignored_layers(self):
-        """Names of the layers that are left as they are (tuple of str)."""
-        return self.structure.ignored_layers
+            self.pruned.require_reachable()
 
     @property
     def met(self):
         """Whether the budget is met, or the search within points of accuracy over."""
-        return self.structure.met
-
-    @property
-    def costs(self):
-        """Costs of the network as it is now (CostTable)."""
-        return count_costs(self.network)
-
-    @property
-    def widths(self):
-        """Channels left of each layer that can be cut (dict of str to int)."""
-        return self.structure.widths
-
-    @property
-    def dense_costs(self):
-        """Costs of the network as it was given (CostTable)."""
-        return self.structure.dense_table
-
-    @property
-    def dense_widths(self):
-        """Channels of its layers, as it was given (dict of str to int)."""
-        return self.structure.dense_widths
-
-    @property
-    def dense_totals(self):
-        """Costs by name, as it was given (dict of str to float)."""
-        return self.structure.dense_totals
-
-    def __getattr__(self, name):
-        # What is asked of the trainer and is the network's own: layers, losses, save.
-        if name.startswith("_") or name in ("network", "structure"):
-            raise AttributeError(name)
-        return getattr(self.network, name)
-
-    def __call__(self, *args, **kwargs):
-        """Call the network as it is now."""
-        return self.network(*args, **kwargs)
-
-    def evaluate(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
-        steps=None,
-        callbacks=None,
-        return_dict=False,
-    ):
-        """As Keras' ``evaluate``, of the network as it is now."""
-        if self.engine.replicas == 1:
-            return self.network.evaluate(
-                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
-            )
-        data = {"x": x, "y": y, "sample_weight": sample_weight}
-        listed = keras.callbacks.CallbackList(callbacks, model=self.network)
-        logs = self.engine.evaluate(
-            self.network, listed, **data, batch_size=batch_size, steps=steps
-        )
-        return logs if return_dict else results_in_order(self.network, logs)
-
-    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
-        """As Keras' ``predict``, of the network as it is now."""
-        options = {"verbose": verbose, "steps": steps, "callbacks": callbacks}
-        return self.engine.predict(self.network, x, batch_size=batch_size, **options)
-
-    def summary(self, *args, **kwargs):
-        """As Keras' ``summary``, of the network as it is now."""
-        return self.network.summary(*args, **kwargs)
-
-    # Training -----------------------------------------------------------------
+        if self.budget.max_accuracy_drop is not None:
+            return self.state.is_search_over
+        return self.pruned.is_within_budget
 
     def fit(
         self,
@@ -256,8 +154,8 @@ class Nestrade:
     ):
         """Train, with cuts on the way. Arguments and result are those of Keras' ``fit``.
 
-        Epochs, batches and callbacks are the user's, whatever happens inside: one
-        progress bar, one history. ``callback.model`` is the network of the moment.
+        Callbacks see one history of whole epochs; ``callback.model`` is the network of
+        the moment.
 
         Parameters
         ----------
@@ -266,10 +164,8 @@ class Nestrade:
             given the same data and trains on its part.
         backup_dir : str or path, optional
             The state is written there after each epoch. The same script, run again
-            after it was killed, goes on from the last one to the same weights that it
-            would have had: structure, optimizer, schedule, order of the data and
-            random layers included. Callbacks keep no state but the history. A folder
-            is for one ``fit``.
+            after it was killed, goes on from there to the weights that it would have
+            had. Callbacks keep no state but the history. A folder is for one ``fit``.
 
         Returns
         -------
@@ -280,18 +176,16 @@ class Nestrade:
         ValueError
             If data are empty, mismatched or not finite.
         FloatingPointError
-            If the loss becomes NaN or infinite. The network is then the last good
-            one, and can be used.
+            If losses or weights become NaN or infinite. The network is then at its last
+            good state: where the epoch, or the pruning round, began.
 
         Notes
         -----
-        An interrupt (Ctrl-C) leaves a usable, plain network in ``.network``. Where it,
-        or a callback, stops the training while chosen channels are on their way to
-        zero, the network is the one of before they were chosen.
+        Whatever ends the training, an interrupt included, ``.network`` is left plain
+        and usable. Channels on their way to zero are restored to their state before the
+        choice.
         """
-        x, y, sample_weight = as_arrays((x, y, sample_weight))
         check_fit(
-            callbacks=None if self.met else callbacks,
             batch_size=batch_size,
             steps_per_epoch=steps_per_epoch,
             epochs=epochs,
@@ -300,11 +194,6 @@ class Nestrade:
             validation_freq=validation_freq,
             class_weight=class_weight,
         )
-        self.structure.follow_frozen()
-        validation = {
-            "batch_size": validation_batch_size or batch_size,
-            "steps": validation_steps,
-        }
         check_labels(self.network, y)
         plainly = self.met and self._by_keras and self.teacher is None
         if plainly and backup_dir is None:
@@ -314,42 +203,32 @@ class Nestrade:
                 steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
             )  # fmt: skip
             return self.history
-        if validation_split and validation_data is None:
-            x, y, sample_weight, validation_data = split(
-                x, y, sample_weight, validation_split
-            )
-        if self.budget.max_accuracy_drop is not None and validation_data is None:
-            raise ValueError(
-                f"{self.budget} needs validation_data: it is held to its accuracy."
-            )
-        source = data_adapter(
+        data = data_adapter(
             x,
             y,
             sample_weight,
             batch_size,
             shuffle=shuffle,
             steps_per_epoch=steps_per_epoch,
+            validation_split=validation_split if validation_data is None else 0.0,
             class_weight=class_weight,
             engine=self.engine,
         )
-        check = None
+        if validation_data is None:
+            validation_data = data.held_out
+        validation = None
         if validation_data is not None:
-            check = functools.partial(validate, self, validation_data, validation)
-        shown = 1 if verbose == "auto" else verbose
-        listed = keras.callbacks.CallbackList(
-            callbacks,
-            add_history=True,
-            add_progbar=shown != 0,
-            verbose=shown,
-            epochs=epochs,
-            steps=source.steps,
-            model=self.network,
-        )
-        self.history = next(
-            c for c in listed.callbacks if isinstance(c, keras.callbacks.History)
-        )
-        span = range(initial_epoch, epochs)
-        train(self, source, span, listed, check, validation_freq, backup_dir)
+            size = validation_batch_size or batch_size
+            options = {"batch_size": size, "steps": validation_steps}
+            validation = Validation(validation_data, validation_freq, **options)
+        elif self.budget.max_accuracy_drop is not None:
+            raise ValueError(
+                f"{self.budget} needs validation_data: it is held to its accuracy."
+            )
+        callbacks = callback_list(callbacks, verbose, epochs, data.steps, self.network)
+        self.history = self.network.history
+        run = Run(self, data, range(initial_epoch, epochs), callbacks, validation)
+        run.train(backup_dir)
         if not self.met and self.history.epoch:
             warnings.warn(
                 f"The run ended before the budget {self.budget} was met. Train longer, or "
@@ -358,16 +237,6 @@ class Nestrade:
             )
         return self.history
 
-    # What came of it ----------------------------------------------------------
-
     def report(self):
-        """Give the table of before and after, a row a layer, and the totals.
-
-        Returns
-        -------
-        nestrade_lib.report.Report
-            Print it, or show it in a notebook.
-        """
-        from nestrade_lib.report import Report
-
+        """Compare before and after: a row per layer, and the totals (Report)."""
         return Report(self.dense_costs, self.costs)

@@ -290,7 +290,7 @@ def test_a_run_that_stopped_early_stays_stopped_and_says_so_to_callbacks(tmp_pat
     assert len(set(lengths)) == 1 and lengths[0] < 6 and len(set(map(str, seen))) == 1
 
 
-def test_a_turn_that_a_killed_run_was_in_can_still_be_taken_back(tmp_path):
+def test_a_round_that_a_killed_run_was_in_can_still_be_taken_back(tmp_path):
     class Watch(KillAt):
         def on_train_batch_end(self, batch, logs=None):
             seen.append(self.model.get_weights())
@@ -317,7 +317,9 @@ def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatc
         def measure(network):
             return 1.0 + scale * network.count_params()
 
-        monkeypatch.setattr("nestrade_lib.training.structure.measure_latency", measure)
+        monkeypatch.setattr(
+            "nestrade_lib.training.pruned_network.measure_latency", measure
+        )
 
     clock(1.0)
     whole = train(build(Budget(latency=0.5)), backup_dir=tmp_path / "whole")
@@ -330,7 +332,7 @@ def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatc
     clock(0.0)  # all networks take as long now, so that no cut would save time
     with monkeypatch.context() as patched:
         patched.setattr(
-            "nestrade_lib.training.structure.Structure.require_reachable",
+            "nestrade_lib.training.pruned_network.PrunedNetwork.require_reachable",
             lambda self: None,
         )
         trainer = build(Budget(latency=0.5))

@@ -66,7 +66,7 @@ def test_the_loss_is_the_formula_of_the_paper(name, temperature):
     expected = compare(soften(taught / temperature), soften(student / temperature))
     expected = temperature**2 * (expected.reshape(6, -1).mean(1) * rows).mean()
     final = (lambda x: x) if last == "linear" else soften
-    difference = Distillation(0.7, temperature).loss(network)
+    difference = Distillation(0.7, temperature).comparison(network)
     shaped = rows[:, None] * np.ones(expected.shape + network.output_shape[1:-1])
     weights = shaped if name == "sequences" else rows
     given = (final(taught).astype("float32"), final(student).astype("float32"))
@@ -76,18 +76,49 @@ def test_the_loss_is_the_formula_of_the_paper(name, temperature):
     assert float(difference(*named, weights.astype("float32"))) == float(found)
 
 
+def test_losses_of_keras_take_the_place_of_the_formula():
+    network = classifier(CASES["sparse logits"][0])
+    answers, student = RNG.normal(size=(2, 6, 3)).astype("float32")
+    ours = Distillation(temperature=2).comparison(network)
+    # By name, "kl_divergence" is a function in Keras 3.15, which gets bare logits.
+    divergence = keras.losses.KLDivergence()
+    theirs = keras.distillation.LogitsDistillation(2.0, loss=divergence)
+    theirs = Distillation(loss=theirs).comparison(network)
+    assert float(theirs(answers, student)) == pytest.approx(
+        float(ours(answers, student)), rel=1e-5
+    )
+    with pytest.raises(ValueError, match="LogitsDistillation takes no weights"):
+        theirs(answers, student, np.ones(6))
+    # And so other tasks can be taught.
+    regression = two_outputs()
+    regression.compile("adam", ["mse", "mse"])
+    features = keras.distillation.FeatureDistillation(["mse", "mse"])
+    taught = Distillation(1, loss=features)
+    trainer = Nestrade(regression, 0.5, schedule=CUTS, distill=taught)
+    trainer.fit(X, [np.eye(3)[Y]] * 2, batch_size=32, epochs=4, verbose=0)
+    assert trainer.met and trainer.teacher is not None
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", keras.distillation.FeatureDistillation("mse", "a", "a")]
+)
+def test_losses_of_other_libraries_and_of_inner_layers_are_refused(loss):
+    with pytest.raises(ValueError, match="DistillationLoss of the outputs, got"):
+        Distillation(loss=loss)
+
+
 def test_a_taught_network_has_a_mix_of_the_two_losses_and_only_while_it_trains():
     network = classifier(CASES["sparse logits"][0])
     teacher = Teacher(network, trace(network), Distillation(0.6, 2.0))
     network.set_weights([w + 0.3 for w in network.get_weights()])
     own = float(network.compute_loss(X, Y, network(X)))
-    taught = teacher.difference(teacher.network(X), network(X))
-    teacher.teach(network)
+    taught = teacher.compare(teacher.network(X), network(X))
+    teacher.attach(network)
     mixed = float(network.compute_loss(X, Y, network(X)))
     assert mixed == pytest.approx(0.4 * own + 0.6 * float(taught), rel=1e-5)
     assert float(network.compute_loss(X, Y, network(X), training=False)) == own
     assert network.evaluate(X, Y, verbose=0)[0] == pytest.approx(own, rel=1e-5)
-    teacher.leave(network)
+    teacher.detach(network)
     assert float(network.compute_loss(X, Y, network(X))) == own
 
 

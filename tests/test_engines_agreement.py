@@ -39,9 +39,10 @@ def test_workers_whose_weights_have_drifted_apart_are_told():
     # As a loop of one's own leaves them that does not add up gradients.
     for alike, what in ((0, "structure"), (1, "weights")):
         trainer = Nestrade(build(Engine()), 0.4, engine=Two(alike))
-        run = Run(trainer, data_adapter(FLAT, Y), range(1), False, None)
+        data, callbacks = data_adapter(FLAT, Y), keras.callbacks.CallbackList()
+        run = Run(trainer, data, range(1), callbacks)
         with pytest.raises(Disagreement, match=f"{what}: worker 1 .*an all-reduce"):
-            run.open(keras.callbacks.CallbackList())
+            run.begin()
 
 
 class Beside(Engine):

@@ -63,8 +63,8 @@ def test_each_of_them_has_widths_of_its_own(multiple):
     assert list(trainer.widths.values()) == [16, 24, 32, 12, 8]
     rng = np.random.default_rng(0)
     for _ in range(5):
-        mask = trainer.structure.choose(1, rng.random(60 + 32), 1.0)
-        graph = trainer.structure.graph
+        mask = trainer.pruned.choose(1, rng.random(60 + 32), 1.0)
+        graph = trainer.pruned.graph
         kept = {x: mask[graph.layers == x].sum() for x in trainer.widths}
         for layer, width in trainer.widths.items():
             assert kept[layer] == width or kept[layer] % multiple == 0, layer

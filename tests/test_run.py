@@ -8,6 +8,7 @@ import pytest
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
 from nestrade_lib.surgery import RefusedCut, UnsliceableOptimizer
+from nestrade_lib.training.validation import Validation
 from tests.support.small import SOON, X, Y, mlp
 
 pytestmark = pytest.mark.any_backend
@@ -32,10 +33,10 @@ class Stop(keras.callbacks.Callback):
 )
 def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after):
     # The fourth cut is one too many.
-    def validate(trainer, data, options, callbacks=None):
+    def logs(self, engine, network, callbacks=None):
         return {"val_accuracy": float(len(trainer.cuts) < 4)}
 
-    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    monkeypatch.setattr(Validation, "logs", logs)
     schedule = Schedule(0.4, stop, 4, shrink=2)
     trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
     # Upside down, so that the best weights are those of the cut that is taken back.
@@ -46,7 +47,7 @@ def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after
     if stops_after:
         callbacks.append(Stop(lambda _: len(trainer.cuts) >= stops_after))
     trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y), callbacks=callbacks)
-    assert trainer.structure.settled and len(trainer.cuts) == 3
+    assert trainer.state.is_search_over and len(trainer.cuts) == 3
     assert trainer.widths == trainer.cuts[-1].widths
     assert isinstance(trainer.optimizer, keras.optimizers.Adam)
 
@@ -330,7 +331,7 @@ class Record(keras.callbacks.Callback):
 
 @pytest.mark.parametrize("how", ["callback", "interrupt"])
 @pytest.mark.parametrize("stop", [5, 9, 10, 11])
-def test_a_turn_that_does_not_come_to_its_cut_is_taken_back(stop, how):
+def test_a_round_that_does_not_come_to_its_cut_is_taken_back(stop, how):
     def end(batches):
         if batches == stop and how == "interrupt":
             raise KeyboardInterrupt
@@ -350,11 +351,38 @@ def test_a_turn_that_does_not_come_to_its_cut_is_taken_back(stop, how):
             np.testing.assert_array_equal(ours, before)
 
 
+@pytest.mark.parametrize(
+    "error", [RefusedCut("no"), KeyboardInterrupt(), MemoryError()]
+)
+@pytest.mark.parametrize("broken", ["restructure", "group_channels", "ChannelCosts"])
+def test_a_cut_that_fails_takes_its_round_back(monkeypatch, broken, error):
+    def fail(*arguments, **options):
+        raise error
+
+    schedule = Schedule(start=1 / 6, stop=0.9, cuts=1, shrink=6)  # 30 steps: 5 to 11
+    trainer = Nestrade(mlp(run_eagerly=True), 0.4, schedule=schedule, distill=0.5)
+    network = trainer.network
+    monkeypatch.setattr(f"nestrade_lib.training.pruned_network.{broken}", fail)
+    seen = Record()
+    with pytest.raises(type(error)):
+        trainer.fit(X, Y, epochs=5, verbose=0, callbacks=[seen])
+    assert len(seen.weights) == 11 + 1 and not trainer.cuts
+    assert trainer.network is network and "compute_loss" not in vars(network)
+    for ours, before in zip(network.get_weights(), seen.weights[5]):
+        np.testing.assert_array_equal(ours, before)
+    optimizer = network.optimizer
+    assert (
+        type(optimizer) is type(keras.optimizers.Adam())
+        and int(optimizer.iterations) == 5
+    )
+    assert float(optimizer.learning_rate) == pytest.approx(1e-3)
+
+
 def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
-    def validate(trainer, data, options, callbacks=None):
+    def logs(self, engine, network, callbacks=None):
         return {"val_accuracy": float(len(trainer.cuts) < 4)}
 
-    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    monkeypatch.setattr(Validation, "logs", logs)
     schedule = Schedule(0.4, 0.6, 4, shrink=2)
     trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
     callbacks = [seen := Record(), Stop(lambda _: len(trainer.cuts) >= 4)]
@@ -367,11 +395,11 @@ def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
 def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatch):
     checks = []
 
-    def validate(trainer, data, options, callbacks=None):
+    def logs(self, engine, network, callbacks=None):
         checks.append(len(trainer.cuts))
         return {"val_accuracy": float(checks[-1] == 0 or checks.count(checks[-1]) < 6)}
 
-    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    monkeypatch.setattr(Validation, "logs", logs)
     schedule = Schedule(0.1, 0.9, cuts=16, round_to=8, max_pruning_ratio=1, shrink=1)
     trainer = Nestrade(mlp(), Budget(macs=0.5, max_accuracy_drop=1), schedule=schedule)
     trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y))
@@ -380,10 +408,10 @@ def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatc
 
 
 def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
-    def validate(trainer, data, options, callbacks=None):
+    def logs(self, engine, network, callbacks=None):
         return {"val_accuracy": (0.9, 0.895, 0.887)[min(len(trainer.cuts), 2)]}
 
-    monkeypatch.setattr("nestrade_lib.trainer.validate", validate)
+    monkeypatch.setattr(Validation, "logs", logs)
     schedule = Schedule(0.1, 0.9, cuts=8, shrink=1)
     trainer = Nestrade(mlp(), Budget(max_accuracy_drop=1), schedule=schedule)
     stop = Stop(lambda _: len(trainer.cuts) == 1)
@@ -424,8 +452,8 @@ def test_a_layer_that_is_kept_as_an_object_is_kept_through_cuts():
 
 def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
     trainer = Nestrade(mlp(), 0.4)
-    structure = trainer.structure
-    before = dict(vars(structure))
+    pruned = trainer.pruned
+    before = dict(vars(pruned))
     smaller = keras.models.clone_model(trainer.network)
 
     def refuse(*arguments, **options):
@@ -433,9 +461,9 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
 
     for broken in ("group_channels", "ChannelCosts"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"nestrade_lib.training.structure.{broken}", refuse)
+            patched.setattr(f"nestrade_lib.training.pruned_network.{broken}", refuse)
             with pytest.raises(KeyboardInterrupt):
-                structure.adopt(smaller)
-        assert vars(structure) == before
-    structure.adopt(smaller)
-    assert structure.network is smaller and structure.graph is not before["graph"]
+                pruned.adopt(smaller)
+        assert vars(pruned) == before
+    pruned.adopt(smaller)
+    assert pruned.network is smaller and pruned.graph is not before["graph"]

@@ -1,11 +1,13 @@
-"""Whatever the schedule and the number of steps, a run's turns fit into it."""
+"""Whatever the schedule and the number of steps, a run's pruning rounds fit into it."""
 
+import dataclasses
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nestrade_lib import Schedule
+from nestrade_lib.training.state import RunState, pack, unpack
 from nestrade_lib.training.timetable import Timetable
 
 shares = st.floats(0.01, 0.99)
@@ -16,53 +18,47 @@ def timetables(draw):
     start, stop = sorted(draw(st.tuples(shares, shares).filter(lambda x: x[0] != x[1])))
     cuts, shrink = draw(st.integers(1, 30)), draw(st.integers(1, 100))
     schedule = Schedule(start=start, stop=stop, cuts=cuts, shrink=shrink)
-    return Timetable(schedule, draw(st.integers(1, 3000)))
+    return Timetable.of(schedule, draw(st.integers(1, 3000)))
 
 
 @given(timetables())
-def test_each_turn_ends_before_the_next_and_the_last_reaches_the_budget(way):
-    reached, turns, rates = 0, [], []
+def test_each_round_ends_before_the_next_and_the_last_reaches_the_budget(way):
+    reached, cuts, cut_at = 0, [], None
     while way.step < way.steps:
-        if reached < 1 and way.choice_is_due:
-            progress, is_last = way.begin_turn()
+        if reached < 1 and cut_at is None and way.choice_is_due:
+            progress, is_last = way.begin_round()
             assert reached < progress <= 1 and (progress == 1 or not is_last)
             reached = progress
-            assert way.plan_cut() == way.cut_at - way.step
-            assert way.step < way.cut_at <= min(way.steps, way.choose_at)
-            turns.append(way.cut_at)
-        ahead = way.steps_ahead(is_cutting=reached < 1)
-        assert ahead >= 1 and (way.cut_at is None or way.step + ahead <= way.cut_at)
-        rates.append(way.rate(ahead))
-        way.step += min(ahead, way.steps - way.step)
-        if way.cut_is_due:
-            assert way.step == way.cut_at
-            way.cut_at = None
-    assert turns == sorted(set(turns)) and way.cut_at is None
+            cut_at = way.step + way.steps_to_zero
+            assert way.step < cut_at <= min(way.steps, way.choose_at)
+            cuts.append(cut_at)
+        ahead = way.steps_ahead(cut_at, is_cutting=reached < 1)
+        assert (ahead is None) == (cut_at is None and reached == 1)
+        assert ahead is None or ahead >= 1
+        assert cut_at is None or way.step + ahead == cut_at
+        way.step += min(ahead or way.steps, way.steps - way.step)
+        if way.step == cut_at:
+            cut_at = None
+    assert cuts == sorted(set(cuts)) and cut_at is None
     assert reached == (1 if way.start < way.steps else 0)
-    assert all(0 <= rate <= 1 for rate in rates)
 
 
-@given(timetables(), st.data())
-def test_one_that_takes_up_the_counters_of_another_goes_on_as_it_would(way, data):
-    other = Timetable(Schedule(start=0.5, stop=0.6, cuts=2), 7)
-    other._cuts, other._shrink = way._cuts, way._shrink  # the schedule is the script's
-    for _ in range(data.draw(st.integers(0, 20))):
+@given(timetables(), st.integers(0, 20))
+def test_one_that_is_written_and_read_is_the_same(way, steps):
+    for _ in range(steps):
         if way.choice_is_due:
-            way.begin_turn(), way.plan_cut()
+            way.begin_round()
         way.step += 1
-        if way.cut_is_due:
-            way.cut_at = None
-    other.take_up(way.counters)
-    assert vars(other) == vars(way)
+    state, arrays = RunState(), {}
+    state.restore(unpack(pack(RunState(timetable=way), arrays), arrays))
+    assert state.timetable == way and state.timetable is not way
 
 
 @given(st.integers(2, 8), st.integers(1, 200), st.data())
-def test_larger_batches_leave_a_run_where_it_was_at_the_root_of_the_rate(
-    growth, k, data
-):
-    way = Timetable(Schedule(start=0.5, stop=0.6), 2 * growth * k)
+def test_larger_batches_leave_a_run_where_it_was(growth, k, data):
+    way = Timetable.of(Schedule(start=0.5, stop=0.6), 2 * growth * k)
     way.step = growth * data.draw(st.integers(k, 2 * k))
-    before, done = way.rate(0), way.step / way.steps
-    way.grow(growth, 1 / growth)
-    assert (way.start, way.steps, way.step / way.steps) == (k, 2 * k, done)
-    assert math.isclose(way.rate(0), growth**0.5 * before, abs_tol=1e-12)
+    before = dataclasses.replace(way)
+    way.grow(1 / growth)
+    assert (way.start, way.steps) == (k, 2 * k)
+    assert math.isclose(way.step / way.steps, before.step / before.steps)

@@ -1,10 +1,10 @@
-"""One call of `Nestrade.fit`: what it is given, its epochs, its cuts, and how it resumes.
+"""One call of `Nestrade.fit`: its arguments, data, epochs and cuts, and how it resumes.
 
-`arguments`, `inputs`, `labels` and `validation` check and take what a user passes;
-`data` hands out the data in pieces. `loop` goes through the epochs, `run` decides
-where to choose, cut and grow (`cut` records each cut), `callbacks` shows callbacks
-whole epochs, `divergence` stops what is no longer finite, and `rescale` sizes batches
-after the cuts. `backup` writes and resumes a run, and `identity` identifies it.
+`checks` looks at what a user passes, and `data` hands it out in pieces. `run` goes through
+the epochs; `timetable` states when to choose and cut, `pruning` does it, on the network
+that `pruned_network` holds, and `rescale` sizes the batches after the last cut. Every fact
+of a run is in its `state`; `backup` writes it, and goes on from it. `callbacks` shows whole
+epochs to the user's callbacks.
 
 >>> from nestrade_lib.training import noise_scale
 """

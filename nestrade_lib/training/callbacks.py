@@ -1,31 +1,23 @@
 """Callbacks see whole epochs, whatever pieces they are trained in.
 
-:class:`CallbackAdapter` passes batches on to the user's callbacks with the numbers that they
-expect, and carries the metrics over from one piece to the next. :class:`Best` sees to
-those that compare epochs.
+:class:`CallbackAdapter` passes batches on to the user's callbacks with the numbers that
+they expect, and carries the metrics over from one piece to the next. :class:`Best` resets
+those that compare epochs. :func:`require_finite` stops a training that has diverged.
 """
 
 import keras
+import numpy as np
 
 
 class CallbackAdapter(keras.callbacks.Callback):
-    """Pass one piece of an epoch on to callbacks that know only the whole.
-
-    Parameters
-    ----------
-    callbacks : keras.callbacks.CallbackList
-    offset, steps : int
-        Batches of the epoch before this piece, and in it.
-    metrics : list of ndarray, optional
-        What the metrics had gathered before this piece.
-    """
+    """Passes one piece of an epoch on to callbacks that know only the whole."""
 
     def __init__(self, callbacks, offset, steps, metrics=None):
         super().__init__()
         self.callbacks = callbacks
         self.offset = offset
         self.last = offset + steps - 1
-        self.metrics = metrics
+        self.metrics = metrics  # what they had gathered before this piece
         self.logs = {}
         self.done = 0  # batches of this piece
 
@@ -40,7 +32,7 @@ class CallbackAdapter(keras.callbacks.Callback):
         self.callbacks.on_train_batch_begin(self.offset + batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        # Several steps an execution may count beyond the end of a short piece.
+        # Several steps per execution may count beyond the end of a short piece.
         batch = min(self.offset + batch, self.last)
         self.done = batch + 1 - self.offset
         self.callbacks.on_train_batch_end(batch, logs)
@@ -53,15 +45,10 @@ class CallbackAdapter(keras.callbacks.Callback):
 
 
 class Best:
-    """What callbacks hold for the best so far: of one network, not of the next.
+    """The best epoch so far, as callbacks hold it: of one network, not of the next.
 
-    Parameters
-    ----------
-    callbacks : keras.callbacks.CallbackList
-        Just after ``on_train_begin``.
+    Made just after ``on_train_begin``.
 
-    Examples
-    --------
     >>> stopping = keras.callbacks.EarlyStopping("loss")
     >>> best = Best(keras.callbacks.CallbackList([stopping]))
     >>> stopping.best, stopping.wait = 0.1, 3
@@ -77,14 +64,12 @@ class Best:
     )
 
     def __init__(self, callbacks):
-        found = [c for c in callbacks.callbacks if isinstance(c, self.KEEPERS)]
-        self.first = [(c, self._initial(c)) for c in found]
-
-    @staticmethod
-    def _initial(callback):
+        keepers = [c for c in callbacks.callbacks if isinstance(c, self.KEEPERS)]
         # Keras keeps a checkpoint's threshold nowhere else.
-        is_checkpoint = isinstance(callback, keras.callbacks.ModelCheckpoint)
-        return callback.best if is_checkpoint else None
+        checkpoint = keras.callbacks.ModelCheckpoint
+        self.first = [
+            (c, c.best if isinstance(c, checkpoint) else None) for c in keepers
+        ]
 
     def forget(self):
         """Begin anew: after a cut, the best is the best of what is left."""
@@ -92,3 +77,55 @@ class Best:
             callback.best, callback.wait = best, 0
             if hasattr(callback, "best_weights"):
                 callback.best_weights = None
+
+
+def callback_list(callbacks, verbose, epochs, steps, network):
+    """The user's callbacks, with Keras' progress bar and history (``network.history``)."""
+    for callback in keras.tree.flatten(callbacks):
+        if isinstance(callback, keras.callbacks.BackupAndRestore):
+            raise ValueError(
+                "callbacks: keras.callbacks.BackupAndRestore knows one network, and would "
+                "load the weights of a cut one into it. Pass fit(backup_dir=) instead: a "
+                "killed run goes on from there, cuts included."
+            )
+    verbose = 1 if verbose == "auto" else verbose
+    return keras.callbacks.CallbackList(
+        callbacks,
+        add_history=True,
+        add_progbar=verbose != 0,
+        verbose=verbose,
+        epochs=epochs,
+        steps=steps,
+        model=network,
+    )
+
+
+def sets_learning_rate(callbacks):
+    """Whether one of Keras' callbacks among them sets the learning rate."""
+    setters = (
+        keras.callbacks.LearningRateScheduler,
+        keras.callbacks.ReduceLROnPlateau,
+    )
+    return any(isinstance(c, setters) for c in callbacks.callbacks)
+
+
+def require_finite(pruned, logs, good, step):
+    """Restore the last good values where losses or weights are not finite, and say so."""
+    # A ReLU can hide NaN weights from the loss, so both are looked at.
+    weights = {
+        v.path: keras.ops.convert_to_numpy(v)
+        for v in pruned.network.trainable_variables
+    }
+    spoilt = [path for path, value in weights.items() if not np.isfinite(value).all()]
+    # A training step of the user's own may name its losses as it likes.
+    losses = {k: v for k, v in logs.items() if k == "loss" or k.endswith("_loss")}
+    if np.isfinite(list(losses.values())).all() and not spoilt:
+        return
+    pruned.values = good
+    values = ", ".join(f"{name} {value}" for name, value in losses.items())
+    where = f"; weights not finite: {', '.join(spoilt[:3])}" if spoilt else ""
+    raise FloatingPointError(
+        f"The training diverged after step {step}: {values}{where}. The network is back at "
+        "its last good state. Lower the learning rate, clip gradients, or look for extreme "
+        "values in the data."
+    )

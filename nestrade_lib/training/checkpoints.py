@@ -45,8 +45,8 @@ class Checkpoints:
     >>> import tempfile
     >>> checkpoints = Checkpoints(tempfile.mkdtemp())
     >>> checkpoints.write(3, {"w": np.ones(2)}, {"steps": 40})
-    >>> epoch, arrays, told = checkpoints.newest()
-    >>> epoch, arrays["w"].tolist(), told
+    >>> epoch, arrays, description = checkpoints.newest()
+    >>> epoch, arrays["w"].tolist(), description
     (3, [1.0, 1.0], {'steps': 40})
     """
 
@@ -114,8 +114,8 @@ class Checkpoints:
         """
         intact = {}
         for path in reversed(self._paths()):
-            found = _read(path)
-            if found is None:
+            content = _read(path)
+            if content is None:
                 warnings.warn(
                     f"{path.name} in {self.folder} is damaged: its bytes cannot be read "
                     "or are not those that were written. The checkpoint before it is used, "
@@ -123,26 +123,19 @@ class Checkpoints:
                     stacklevel=2,
                 )
                 continue
-            intact[_epoch(path)] = found
+            intact[_epoch(path)] = content
         # None reads as -1; a worker knows at most two epochs.
         mine = (sorted(intact, reverse=True) + [-1] * KEPT)[:KEPT]
-        known = [set(row.tolist()) for row in self.engine.gather(mine)]
-        common = max(set.intersection(*known) - {-1}, default=None)
+        epochs = [set(row.tolist()) for row in self.engine.gather(mine)]
+        common = max(set.intersection(*epochs), default=-1)
         if self.engine.is_chief:  # all have read: what is not agreed on is in the way
             for path in self._paths():
-                if (
-                    _epoch(path) not in intact
-                    or common is None
-                    or _epoch(path) > common
-                ):
+                if _epoch(path) not in intact or _epoch(path) > common:
                     _remove(path)
-        if common is None:
-            return None
-        return (common, *intact[common])
+        return (common, *intact[common]) if common >= 0 else None
 
     def _paths(self):
-        found = [p for p in self.folder.iterdir() if _NAME.fullmatch(p.name)]
-        return sorted(found)
+        return sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
 
     def _require_shared(self):
         """The chief leaves a random number that all have to find."""
@@ -200,13 +193,7 @@ def _remove(path):
 
 def _flush_names(folder):
     """Make the renaming itself survive a loss of power; not every system can."""
-    try:
+    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
+        stack.callback(os.close, handle)
         os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)

@@ -63,10 +63,10 @@ class NoiseScale:
         small_norm2, large_norm2 = float(small_norm2), float(large_norm2)
         signal = (large * large_norm2 - small * small_norm2) / (large - small)
         noise = (small_norm2 - large_norm2) / (1 / small - 1 / large)
-        keep = self.memory
-        self._signal = keep * self._signal + (1 - keep) * signal
-        self._noise = keep * self._noise + (1 - keep) * noise
-        self._weight = keep * self._weight + (1 - keep)
+        old, new = self.memory, 1 - self.memory
+        self._signal = old * self._signal + new * signal
+        self._noise = old * self._noise + new * noise
+        self._weight = old * self._weight + new
 
     @property
     def value(self):

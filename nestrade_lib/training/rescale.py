@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from nestrade_lib.optimizers import own_learning_rate
 from nestrade_lib.surgery import cut
 from nestrade_lib.training.noise import noise_scale
 
@@ -100,33 +101,28 @@ def measure_rescale(engine, network, graph, x, y, batch_size, freed, most=8):
     return Rescale(best, noise, freed, times)
 
 
-def growth_that_pays(trainer, source):
-    """Measure for a trainer what its cuts have freed, and tell it.
-
-    Parameters
-    ----------
-    trainer : nestrade_lib.Nestrade
-        Its ``rescale`` is set.
-    source : nestrade_lib.training.data.Source
-
-    Returns
-    -------
-    int
-        How many times as large batches are to be; 1 for data other than two arrays.
-    """
-    if not (isinstance(source.x, np.ndarray) and isinstance(source.y, np.ndarray)):
-        return 1
-    dense, now = trainer.dense_totals, trainer.structure.totals()
-    trainer.rescale = measure_rescale(
-        trainer.engine,
-        trainer.network,
-        trainer.structure.graph,
-        source.x,
-        source.y,
-        source.batch_size,
-        dense["activation_bytes"] / now["activation_bytes"],
-    )
-    return trainer.rescale.factor
+def grow_if_due(run):
+    """With the budget met, let a run go on with larger batches: fewer steps per epoch."""
+    trainer, state, data = run.trainer, run.state, run.data
+    growth, is_cut = trainer.growth, trainer.met and not state.mask.all()
+    if not is_cut or state.growth is not None or growth == 1 or not data.is_arrays:
+        return
+    if own_learning_rate(run.network.optimizer) is None:
+        return  # a schedule of the optimizer, which counts on the steps
+    if growth == "auto":
+        growth = 1
+        if isinstance(data.x, np.ndarray) and isinstance(data.y, np.ndarray):
+            costs = trainer.dense_totals, run.pruned.totals()
+            dense, now = (total["activation_bytes"] for total in costs)
+            parts = run.engine, run.network, run.pruned.graph, data.x, data.y
+            state.rescale = measure_rescale(*parts, data.batch_size, dense / now)
+            growth = state.rescale.factor
+    steps = data.steps
+    state.growth = min(growth, max(1, data.rows // data.batch_size))
+    data.batch_size *= state.growth
+    state.timetable.grow(data.steps / steps)
+    run.set_learning_rate()
+    run.callbacks.set_params({**run.callbacks.params, "steps": data.steps})
 
 
 def _seconds_per_sample(engine, network, x, y, batch_size, steps=5):

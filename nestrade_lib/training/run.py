@@ -1,344 +1,259 @@
-"""One ``fit`` of Nestrade, piece by piece: train, choose, cut, grow.
+"""One ``fit`` of Nestrade, from its first epoch to its last: train, choose, cut, grow.
 
-The structure knows what a cut is, the timetable when it is due. The run trains from
-one to the next, sets the learning rate of each piece, gathers scores while training goes on, and leaves a
-plain network behind whatever happens.
+    begin, or restore ─► each epoch: grow ─► each piece: choose ─► train ─► cut ─► end
+
+A piece ends where there is something to choose or to cut, and with its epoch.
 """
 
-import time
 import warnings
 
-import keras
 import numpy as np
 
-from nestrade_lib.distillation import Teacher
-from nestrade_lib.optimizers import averages_weights, own_rate
+from nestrade_lib.optimizer_wrapper import OptimizerWrapper
+from nestrade_lib.optimizers import averages_weights, own_learning_rate
 from nestrade_lib.regularizers import ChannelOptimizer
-from nestrade_lib.training.callbacks import Best, CallbackAdapter
-from nestrade_lib.training.cut import Cut
-from nestrade_lib.training.divergence import require_finite
-from nestrade_lib.training.rescale import growth_that_pays
+from nestrade_lib.training import pruning
+from nestrade_lib.training.annealing import AnnealedOptimizer
+from nestrade_lib.training.backup import open_backup
+from nestrade_lib.training.callbacks import (
+    Best,
+    CallbackAdapter,
+    require_finite,
+    sets_learning_rate,
+)
+from nestrade_lib.training.pruned_network import assign, values_of
+from nestrade_lib.training.rescale import grow_if_due
 from nestrade_lib.training.timetable import Timetable
 
 
 class Run:
-    """One ``fit``: where it stands on its way, piece by piece."""
+    """One ``fit``. Its parts are set once; the state and the network change."""
 
-    def __init__(self, trainer, source, epochs, anneal, validate):
-        self.trainer = trainer
+    def __init__(self, trainer, data, epochs, callbacks, validation=None):
+        self.trainer = trainer  # for its settings
         self.engine = trainer.engine
-        self.source = source
-        self.sample = source.sample()
-        self.structure = structure = trainer.structure
-        self.base = structure.network, structure.graph
-        self.kept = np.ones(structure.graph.count, bool)  # of the base's groups
-        self.first_cut = len(trainer.cuts)
-        self.rate = own_rate(trainer.network.optimizer) if anneal else None
-        self.first_epoch = epochs.start
-        self.timetable = Timetable(trainer.schedule, len(epochs) * source.steps)
-        self.chosen = None  # the groups that stay, from the choice to the cut
-        self.before_turn = None  # and the state before their way to zero
-        self.validate = validate
-        self.safe = None  # the network before the last cut, its state, how many cuts
-        self.spent = 0.0  # seconds that the choice took
-        self.has_grown = False
-        self.optimizer = None
-        self.is_checked = False  # that replicas add up to the loss
-        self.best = None
+        self.pruned = trainer.pruned
+        if not trainer.met:
+            self.pruned.follow_frozen()
+        timetable = Timetable.of(trainer.schedule, len(epochs) * data.steps)
+        self.state = trainer.state
+        self.state.begin_fit(self.pruned.graph.count, data.seed, timetable)
+        self.data = data
+        self.sample = data.sample()
+        self.epochs = epochs
+        self.callbacks = callbacks
+        self.validation = validation
+        self.first = self.network, self.pruned.graph  # that the state's masks refer to
+        setters = sets_learning_rate(callbacks)
+        self.anneals = trainer.anneal and not trainer.met and not setters
+        optimizer = self.network.optimizer
+        self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
+        self.annealed = self.best = None
+        self.is_loss_checked = False
 
-    def open(self, callbacks):
-        """Make the network ready to be trained; :meth:`close` gives it back as it was."""
-        network, structure = self.trainer.network, self.structure
+    @property
+    def network(self):
+        """The network as it is now."""
+        return self.pruned.network
+
+    def train(self, backup_dir=None):
+        """Train all epochs, or those that a backup has left."""
+        backup = open_backup(self, backup_dir)
+        epochs, logs, history = self.epochs, {}, self.trainer.history
+        try:
+            self.begin()
+            if backup and backup.resume(self, history):
+                epochs = self.epochs_left(history.epoch, backup.folder)
+                logs = {name: values[-1] for name, values in history.history.items()}
+            for epoch in epochs:
+                grow_if_due(self)
+                self.callbacks.on_epoch_begin(epoch)
+                logs = self.train_epoch(epoch)
+                if self.validation and self.validation.is_due(epoch):
+                    logs |= self.validation.logs(
+                        self.engine, self.network, self.callbacks
+                    )
+                self.callbacks.on_epoch_end(epoch, logs)
+                stops = self.engine.gather([self.network.stop_training])
+                self.state.is_stopped = bool(stops.any())
+                if self.state.is_stopped:
+                    pruning.take_round_back(self)
+                self.assert_equal_weights()
+                if backup:
+                    backup.write(epoch, self, history)
+                if self.state.is_stopped:
+                    break
+            pruning.judge_last_cut(self)
+            self.assert_equal_weights()
+        finally:
+            self.end()
+        self.callbacks.on_train_end(logs)
+
+    # Its two ends, and its backup ------------------------------------------------
+
+    def begin(self):
+        """Make the network ready to be trained; :meth:`end` makes it plain again."""
+        network = self.network
         self.engine.prepare(network)
         if not network.optimizer.built:  # its slots have to be there to be read and cut
             with self.engine.scope():
                 network.optimizer.build(network.trainable_variables)
-        if not structure.met:  # what cannot be cut is told before it is trained
-            structure.require_cuttable()
-        self.require_alike()
-        self._wrap_if_needed(np.zeros(structure.graph.count))
-        self.teach()
+        if not self.trainer.met:
+            self.pruned.require_cuttable()
+        self.assert_equal_weights()
+        self.pruned.build_metrics(self.sample)
+        self.wrap_optimizer()
+        self.attach_teacher()
         network.stop_training = False
-        callbacks.on_train_begin()
-        self.best = Best(callbacks)
+        self.callbacks.on_train_begin()
+        self.best = Best(self.callbacks)
 
-    def epoch(self, epoch, callbacks):
-        """Train one of the user's epochs and give its logs."""
-        self.source.start_epoch(epoch)
-        self._check_loss_once()
-        position, relay = 0, None
-        while position < self.source.steps and not self.trainer.network.stop_training:
-            self._choose_if_due()
-            callbacks.set_model(self.trainer.network)
-            ahead = self.timetable.steps_ahead(is_cutting=not self.structure.met)
-            count = min(self.source.steps - position, ahead)
-            self._set_rate(count)
-            network = self.trainer.network
-            state = _values([*network.variables, *network.optimizer.variables])
-            data = self.source.take(count)
-            if data is None:
-                self._stop_without_data(epoch)
+    def end(self):
+        """Leave a plain network behind: the user's optimizer, with its learning rate."""
+        pruning.take_round_back(self)
+        network = self.network
+        if self.pruned.teacher is not None:
+            self.pruned.teacher.detach(network)
+        if self.pruned.unwrap_optimizer():
+            network.optimizer.finalize_variable_values(network.trainable_weights)
+        if self.learning_rate is not None:
+            network.optimizer.learning_rate = self.learning_rate
+        self.engine.release(network)
+        self.state.accepted = None  # as large as the network
+
+    def saved(self):
+        """What a backup keeps: the state, and the values of all variables."""
+        teacher = self.pruned.teacher
+        return {
+            "state": self.state,
+            "timings": self.pruned.timings,
+            "network": values_of(self.network.variables),
+            "optimizer": values_of(self.network.optimizer.variables),
+            "teacher": teacher and values_of(teacher.network.variables),
+        }
+
+    def restore(self, saved):
+        """Go on from what :meth:`saved` has given."""
+        state, pruned, data = self.state, self.pruned, self.data
+        state.restore(saved["state"])
+        data.seed = state.seed
+        if state.growth:
+            data.batch_size *= state.growth
+        if saved["teacher"]:
+            pruned.keep_teacher(self.trainer.distill)
+            pruned.teacher.load(saved["teacher"])
+        pruned.unwrap_optimizer()
+        pruning.adopt_masked(self, state.mask)
+        self.wrap_optimizer()
+        assign(self.network.variables, saved["network"])
+        assign(self.network.optimizer.variables, saved["optimizer"])
+        self.attach_teacher()
+        pruned.timings = saved["timings"]
+        self.callbacks.set_params({**self.callbacks.params, "steps": data.steps})
+        self.callbacks.set_model(self.network)
+
+    def epochs_left(self, done, folder):
+        """The epochs that a restored run has not trained yet."""
+        first = self.epochs.start + len(done)
+        self.data.skip(len(done))
+        if self.state.is_stopped or first >= self.epochs.stop:
+            warnings.warn(
+                f"backup_dir: {folder} holds this run to its end, which is taken up: "
+                "nothing is trained. To train again, take another folder.",
+                stacklevel=4,
+            )
+            return range(0)
+        return range(first, self.epochs.stop)
+
+    # An epoch, piece by piece --------------------------------------------------
+
+    def train_epoch(self, epoch):
+        """Train one of the user's epochs, and give its logs."""
+        timetable, data = self.state.timetable, self.data
+        data.start_epoch(epoch)
+        self.check_loss_once()
+        position, piece = 0, None
+        while position < data.steps and not self.network.stop_training:
+            pruning.choose_if_due(self)
+            self.callbacks.set_model(self.network)
+            count = data.steps - position
+            cut_at = self.state.round and self.state.round.cut_at
+            ahead = timetable.steps_ahead(cut_at, is_cutting=not self.trainer.met)
+            count = min(count, ahead or count)
+            batches = data.take(count)
+            if batches is None:
+                self.stop_without_data(epoch)
                 break
-            relay = CallbackAdapter(callbacks, position, count, relay and relay.metrics)
-            self.engine.fit(network, relay, epoch, **data)
-            if self.source.is_exhausted:
-                self._stop_without_data(epoch)
-            require_finite(network, relay.logs, state, self.timetable.step + 1)
-            if network.stop_training:
-                count = relay.done  # a callback has ended the piece
-            position += count
-            self.timetable.step += count
-            if self._cut_if_due():
-                self.best.forget()
-        callbacks.set_model(self.trainer.network)
-        self.source.end_epoch()
-        return relay.logs if relay else {}
+            good = self.state.round.values if self.state.round else self.pruned.values
+            metrics = piece and piece.metrics
+            piece = CallbackAdapter(self.callbacks, position, count, metrics)
+            self.engine.fit(self.network, piece, epoch, **batches)
+            if data.is_exhausted:
+                self.stop_without_data(epoch)
+            require_finite(self.pruned, piece.logs, good, timetable.step)
+            done = piece.done if self.network.stop_training else count
+            position += done
+            timetable.step += done
+            pruning.cut_if_due(self)
+        self.callbacks.set_model(self.network)
+        data.end_epoch()
+        return piece.logs if piece else {}
 
-    def _check_loss_once(self):
-        if not self.is_checked and self.engine.replicas > 1:
-            batch = self.source.peek()
+    def check_loss_once(self):
+        """Refuse a loss that the replicas would not add up to, on the first batch."""
+        if not self.is_loss_checked and self.engine.replicas > 1:
+            batch = self.data.peek()
             if batch is not None:
-                self.engine.check_loss(self.trainer.network, batch)
-                self.is_checked = True
+                self.engine.check_loss(self.network, batch)
+                self.is_loss_checked = True
 
-    def _stop_without_data(self, epoch):
+    def stop_without_data(self, epoch):
+        """Stop where the data have ended before their time, and say so."""
         warnings.warn(
             f"The training data ended in epoch {epoch + 1}, before its "
-            f"{self.source.steps} batches: training stops there. Let the generator or "
+            f"{self.data.steps} batches: training stops there. Let the generator or "
             "data set go on for all epochs, as with .repeat().",
             stacklevel=2,
         )
-        self.trainer.network.stop_training = True
+        self.network.stop_training = True
 
-    def close(self):
-        """Leave a plain network behind: the user's optimizer, its own learning rate."""
-        network = self.trainer.network
-        self.take_turn_back()
-        if self.trainer.teacher is not None:
-            self.trainer.teacher.leave(network)
-        if self.optimizer is not None:
-            self.unwrap()
-            network.optimizer.finalize_variable_values(network.trainable_weights)
-        if self.rate is not None:
-            network.optimizer.learning_rate = self.rate
-        self.engine.release(network)
+    # What its steps share ----------------------------------------------------------
 
-    def _set_rate(self, count):
-        if self.rate is not None:
-            rate = self.rate * self.timetable.rate(count)
-            self.trainer.network.optimizer.learning_rate = rate
-
-    # Choose, cut, grow --------------------------------------------------------
-
-    def _choose_if_due(self):
-        trainer, timetable = self.trainer, self.timetable
-        while not self.structure.met and timetable.choice_is_due:
-            if (
-                trainer.budget.max_accuracy_drop is not None
-                and self._search_has_ended()
-            ):
-                return
-            progress, is_last = timetable.begin_turn()
-            max_pruning_ratio = 1.0 if is_last else trainer.schedule.max_pruning_ratio
-            start = time.perf_counter()
-            mask = self.structure.choose(progress, self._scores(), max_pruning_ratio)
-            mask = self.engine.broadcast(mask).astype(bool)
-            self.spent = time.perf_counter() - start
-            if mask.all():
-                continue
-            self.call_teacher()
-            self.teach()
-            self.chosen = mask
-            self.before_turn = _values(self.variables_of(trainer.network))
-            shrink = timetable.plan_cut()
-            self.optimizer.remaining.assign(np.append(np.where(mask, 0.0, shrink), 0.0))
-
-    def take_turn_back(self):
-        """Undo a turn that does not come to its cut: nothing stays half way to zero."""
-        if self.chosen is not None:
-            for variable, value in self.before_turn:
-                variable.assign(value)
-            self.chosen = self.before_turn = self.timetable.cut_at = None
-
-    def check_last_cut(self, callbacks):
-        """Hold the last cut to its accuracy too, if the run ended before that."""
-        if self.safe is not None and not self.structure.met:
-            self._search_has_ended()
-            callbacks.set_model(self.trainer.network)
-
-    def _search_has_ended(self):
-        """Hold the network to its accuracy: take the last cut back if it lost more."""
-        trainer, structure = self.trainer, self.structure
-        accuracy = _accuracy(self.validate())
-        if not trainer.cuts:
-            structure.reference = accuracy
-        kept = (
-            100 * (structure.reference - accuracy) <= trainer.budget.max_accuracy_drop
-        )
-        if kept and not self.timetable.is_over:
-            state = _values(self.variables_of(trainer.network))
-            self.safe = self.kept.copy(), trainer.network, state, len(trainer.cuts)
-            return False
-        self.unwrap()
-        if not kept and self.safe is not None:
-            self.kept, network, state, count = self.safe
-            for variable, value in state:
-                variable.assign(value)
-            structure.adopt(network)
-            del trainer.cuts[count:]
-            self.teach()
-            self.best.forget()
-        self.structure.settled = True
-        self._wrap_if_needed(np.zeros(self.structure.graph.count))
-        return True
-
-    def _scores(self):
-        importance, structure = self.trainer.importance, self.structure
-        if importance is None:
-            return _numpy(self.optimizer.scores)[:-1].astype(float)
-        scores = np.asarray(importance(structure.network, structure.graph), float)
-        if scores.shape != (structure.graph.count,) or np.isnan(scores).any():
-            raise ValueError(
-                f"importance: expected {structure.graph.count} numbers, one a channel "
-                f"group, got shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
-            )
-        return scores
-
-    def _cut_if_due(self):
-        if not self.timetable.cut_is_due:
-            return False
-        mask = self.chosen
-        self.chosen = self.before_turn = self.timetable.cut_at = None
-        scores = self._scores_gathered()[mask]
-        self.unwrap()
-        before = self.trainer.network
-        stop = before.stop_training
-        probe = self.sample and self.sample[0]
-        self._cut(mask, probe)
-        self.kept[self.kept] = mask
-        self.engine.prepare(self.trainer.network)
-        self.require_alike()
-        self.trainer.network.stop_training = stop
-        self.build_metrics(self.trainer.network)
-        self._wrap_if_needed(scores)
-        if self.trainer.teacher is not None:
-            self.trainer.teacher.leave(before)
-        self.teach()
-        return True
-
-    def _cut(self, mask, probe):
-        structure, start = self.structure, time.perf_counter()
-        structure.cut(mask, probe)
-        epoch = self.first_epoch + self.timetable.step / self.source.steps
-        total = structure.totals()
-        spent = self.spent + time.perf_counter() - start
-        self.trainer.cuts.append(Cut(epoch, total, structure.widths, spent))
-
-    def call_teacher(self):
-        """Copy the network, before its first cut, to learn from it later."""
-        trainer, structure = self.trainer, self.structure
-        if trainer.distill is not None and trainer.teacher is None:
-            with self.engine.cut_scope():
-                trainer.teacher = Teacher(
-                    structure.network, structure.graph, trainer.distill
-                )
-
-    def teach(self):
-        """Let the teacher's answers, if there is one, count in the network's loss."""
-        teacher = self.trainer.teacher
-        if teacher is not None:
-            teacher.teach(self.trainer.network)
-            self.source.learn_from(teacher)
-
-    def build_metrics(self, network):
-        """Make the metrics' variables, so that what was gathered can go on in them."""
-        if not self.sample:
-            return
-        x, y = self.sample
+    def wrap_optimizer(self, scores=None):
+        """Let the optimizer also anneal, score and shrink, or hold back, as is needed."""
+        inner = optimizer = self.network.optimizer
         with self.engine.scope():
-            predicted = network(x, training=False)
-            network.compute_loss(x, y, predicted)
-            network.compute_metrics(x, y, predicted)
+            if self.learning_rate is not None:
+                optimizer = self.annealed = AnnealedOptimizer(optimizer)
+            if not self.trainer.met:
+                optimizer = ChannelOptimizer(optimizer, self.pruned.graph)
+            if optimizer is inner and averages_weights(inner):
+                optimizer = OptimizerWrapper(inner)
+            if optimizer is inner:
+                return
+            optimizer.build(self.network.trainable_variables)
+        if scores is not None and not self.trainer.met:
+            optimizer.scores.assign(np.append(scores, 0))
+        self.set_learning_rate()
+        self.pruned.set_optimizer(optimizer)
 
-    def _scores_gathered(self):
-        return _numpy(self.optimizer.scores)[:-1]
+    def set_learning_rate(self):
+        """Let the learning rate follow the timetable; larger batches have its root more."""
+        if self.annealed is not None:
+            peak = self.learning_rate * (self.state.growth or 1) ** 0.5
+            self.annealed.follow(self.state.timetable, peak)
 
-    def grow_if_done(self, callbacks):
-        """With the budget met, larger batches: fewer steps a pass."""
-        growth, optimizer = self.trainer.growth, self.trainer.network.optimizer
-        if (
-            not self.structure.met
-            or len(self.trainer.cuts) == self.first_cut  # nothing was freed
-            or self.has_grown
-            or growth == 1
-            or not self.source.is_arrays
-            or own_rate(optimizer) is None  # its schedule counts on the steps
-        ):
-            return
-        if growth == "auto":
-            growth = growth_that_pays(self.trainer, self.source)
-        before, rows = self.source.steps, self.source.rows
-        growth = min(growth, max(1, rows // self.source.batch_size))
-        self.source.batch_size *= growth
-        self.has_grown = True
-        self.timetable.grow(growth, self.source.steps / before)
-        callbacks.set_params({**callbacks.params, "steps": self.source.steps})
+    def attach_teacher(self):
+        """Let the teacher's answers, if there is one, count in the network's loss."""
+        teacher = self.pruned.teacher
+        if teacher is not None:
+            teacher.attach(self.network)
+            self.data.learn_from(teacher)
 
-    def require_alike(self):
+    def assert_equal_weights(self):
         """Every worker has to have the same network, to the last bit."""
         if self.engine.workers > 1:
-            network = self.trainer.network
-            weights = [_numpy(v) for v in network.variables]
+            weights = values_of(self.network.variables)
             shapes = [tuple(w.shape) for w in weights]
             self.engine.assert_equal("the network's structure", shapes)
             self.engine.assert_equal("the network's weights", *weights)
-
-    # Wrap, unwrap, look back ---------------------------------------------------
-
-    def variables_of(self, network):
-        """A network's variables and those of the optimizer that the user chose."""
-        optimizer = network.optimizer
-        if isinstance(optimizer, ChannelOptimizer):
-            optimizer = optimizer.inner_optimizer
-        return [*network.variables, *optimizer.variables]
-
-    def _wrap_if_needed(self, scores):
-        # Averaged weights are for the end of the run, not of each piece: see there.
-        if not self.structure.met or averages_weights(self.trainer.network.optimizer):
-            self.wrap(scores)
-
-    def wrap(self, scores):
-        """Let the optimizer score channel groups, and drive chosen ones to zero."""
-        network = self.trainer.network
-        with self.engine.scope():
-            self.optimizer = ChannelOptimizer(network.optimizer, self.structure.graph)
-            self.optimizer.build(network.trainable_variables)
-        self.optimizer.scores.assign(np.append(scores, 0))
-        network.optimizer = self.optimizer
-        network.train_function = None  # it holds the optimizer that it was made with
-
-    def unwrap(self):
-        """Give the network back the optimizer that the user chose."""
-        network = self.trainer.network
-        network.optimizer = self.optimizer.inner_optimizer
-        network.train_function = None
-        self.optimizer = None
-
-
-def _numpy(variable):
-    return keras.ops.convert_to_numpy(variable)
-
-
-def _values(variables):
-    """Each variable with a copy of its value."""
-    return [(v, _numpy(v).copy()) for v in variables]
-
-
-def _accuracy(logs):
-    found = [name for name in logs if "acc" in name and not name.endswith("loss")]
-    if not found:
-        raise ValueError(
-            f"A budget within points of accuracy needs an accuracy among the metrics, got "
-            f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
-        )
-    return logs[found[0]]

@@ -1,58 +1,36 @@
-"""Validation data: given to ``fit``, or held out of the training data as Keras does."""
+"""Validation: on which data a network is measured, and after which epochs."""
 
-import math
-
-from nestrade_lib.arrays import arrays_of, rows_of
+from nestrade_lib.checks import is_whole
 
 
-def split(x, y, sample_weight, share):
-    """Hold out the last share of the arrays.
+class Validation:
+    """Validation data, given to ``fit`` or held out, and how often they are used."""
 
-    Returns
-    -------
-    tuple
-        What is left of the three, and what is held out of them.
+    def __init__(self, data, frequency=1, **options):
+        is_tuple = isinstance(data, (tuple, list))
+        names = "x", "y", "sample_weight"
+        self.data = dict(zip(names, data if is_tuple else (data,), strict=False))
+        self.frequency = frequency
+        self.options = options
 
-    Raises
-    ------
-    ValueError
-        If they are no arrays.
+    def is_due(self, epoch):
+        """Whether the network is measured after this epoch, counted from 0."""
+        if is_whole(self.frequency):
+            return (epoch + 1) % self.frequency == 0
+        return epoch + 1 in self.frequency
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> split(np.arange(4), None, None, 0.25)
-    (array([0, 1, 2]), None, None, (array([3]), None, None))
-    """
-    values = x, y, sample_weight
-    if not all(hasattr(a, "shape") for a in arrays_of(values)):
+    def logs(self, engine, network, callbacks=None):
+        """What the network scores on the data, named as Keras names it."""
+        logs = engine.evaluate(network, callbacks, **self.data, **self.options)
+        return {f"val_{name}": value for name, value in logs.items()}
+
+    def accuracy(self, engine, network):
+        """The accuracy among them, which a search for the smallest network goes by."""
+        logs = self.logs(engine, network)
+        for name, value in logs.items():
+            if "acc" in name and not name.endswith("loss"):
+                return value
         raise ValueError(
-            "validation_split: expected arrays, of which the last part is held out, got "
-            f"{type(x).__name__}. Pass validation_data= instead."
+            "A budget within points of accuracy needs an accuracy among the metrics, got "
+            f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
         )
-    at = math.floor(len(arrays_of(values)[0]) * (1 - share))
-    return *rows_of(values, slice(0, at)), rows_of(values, slice(at, None))
-
-
-def validate(trainer, data, options, callbacks=None):
-    """The logs of a trainer's network on these data, named as Keras names them.
-
-    Parameters
-    ----------
-    trainer : nestrade_lib.Nestrade
-    data : array, data set, or tuple of up to three arrays
-    options : dict
-        Batch size and steps.
-    callbacks : keras.callbacks.CallbackList, optional
-        Told of the beginning and end of it, and of each batch.
-
-    Returns
-    -------
-    dict of str to float
-    """
-    is_tuple = isinstance(data, (tuple, list))
-    names = zip(
-        ("x", "y", "sample_weight"), data if is_tuple else (data,), strict=False
-    )
-    logs = trainer.engine.evaluate(trainer.network, callbacks, **dict(names), **options)
-    return {f"val_{name}": value for name, value in logs.items()}

@@ -17,7 +17,7 @@ import numpy as np
 from nestrade_lib import Nestrade, Schedule, create_loss
 from nestrade_lib.engines import devices, logical_devices, start
 from nestrade_lib.surgery import restructure
-from nestrade_lib.training import structure as structure_module
+from nestrade_lib.training import pruned_network
 
 
 def deaths(out):
@@ -89,7 +89,7 @@ def main():
         if place == "step":
             callbacks.append(Steps(times, out))
         elif place == "cut":
-            structure_module.restructure = at_the(times, restructure, out)
+            pruned_network.restructure = at_the(times, restructure, out)
         elif (
             place == "write"
         ):  # the bytes are in the file, its name is not the right one

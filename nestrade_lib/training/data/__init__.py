@@ -1,35 +1,39 @@
-"""An epoch in pieces: cuts fall anywhere, data and callbacks see whole epochs.
+"""An epoch in pieces: cuts fall anywhere, and data and callbacks see whole epochs.
 
 Keras trains by ``fit``. A cut needs a new network in the middle of an epoch, so the
-trainer calls ``fit`` once a piece. A source hands out each piece's batches, so that an
-epoch sees every sample once whatever its pieces. Arrays (:class:`ArrayAdapter`) can be
-looked up in any order. All other data (:class:`StreamAdapter`) come as they come.
+trainer calls ``fit`` once per piece. A data adapter hands out the batches of each piece,
+so that an epoch sees every sample once, whatever its pieces. Arrays
+(:class:`ArrayAdapter`) can be looked up in any order; all other data
+(:class:`StreamAdapter`) come as they come.
 """
 
-from nestrade_lib.training.data.adapter import Source
+import keras
+
+from nestrade_lib.training.data.adapter import DataAdapter
 from nestrade_lib.training.data.array_adapter import ArrayAdapter
 from nestrade_lib.training.data.stream_adapter import StreamAdapter
-from nestrade_lib.training.inputs import check_nothing_beside, is_arrays
 
-__all__ = ["ArrayAdapter", "Source", "StreamAdapter", "data_adapter"]
+__all__ = ["ArrayAdapter", "DataAdapter", "StreamAdapter", "data_adapter"]
 
 
 def data_adapter(x, y=None, sample_weight=None, batch_size=None, **options):
-    """Give the source of training data of any kind that Keras' ``fit`` takes.
+    """Adapt training data of any kind that Keras' ``fit`` takes.
 
     Parameters
     ----------
     x, y, sample_weight
-        As for ``fit``: arrays (nested too), `tf.data`, `PyDataset`, PyTorch's
-        `DataLoader`, a generator.
+        As for ``fit``: arrays (nested too), pandas' tables, `tf.data`, `PyDataset`,
+        PyTorch's `DataLoader`, a generator.
     batch_size : int, optional
         For arrays; 32 by default, as in Keras.
     shuffle : bool
-        Draw a new order of the arrays, or of a `PyDataset`, each epoch: by default.
+        Draw a new order of the arrays, or of a `PyDataset`, in each epoch: by default.
     steps_per_epoch : int, optional
-        Needed for data that do not tell their length. With fewer than the data have,
+        Needed for data that do not state their length. With fewer than the data have,
         each epoch goes on where the one before it ended, and the data begin again where
         they end.
+    validation_split : float
+        Share of arrays, their last part, that is held out (``.held_out``).
     class_weight : dict of int to float, optional
         Loss weight of each class; 1 where one is missing.
     engine : nestrade_lib.engines.Engine, optional
@@ -37,7 +41,7 @@ def data_adapter(x, y=None, sample_weight=None, batch_size=None, **options):
 
     Returns
     -------
-    Source
+    DataAdapter
 
     Raises
     ------
@@ -48,16 +52,27 @@ def data_adapter(x, y=None, sample_weight=None, batch_size=None, **options):
     Examples
     --------
     >>> import numpy as np
-    >>> source = data_adapter(np.arange(10.0), np.arange(10), batch_size=4, shuffle=False)
-    >>> source.steps
+    >>> data = data_adapter(np.arange(10.0), np.arange(10), batch_size=4, shuffle=False)
+    >>> data.steps
     3
-    >>> source.start_epoch(0)
-    >>> [y.tolist() for x, y in source.take(2)["x"]]
+    >>> data.start_epoch(0)
+    >>> [y.tolist() for x, y in data.take(2)["x"]]
     [[0, 1, 2, 3], [4, 5, 6, 7]]
-    >>> [y.tolist() for x, y in source.take(1)["x"]]
+    >>> [y.tolist() for x, y in data.take(1)["x"]]
     [[8, 9]]
     """
-    if is_arrays(x):
+    x, y, sample_weight = keras.tree.map_structure(
+        lambda a: a.to_numpy() if hasattr(a, "to_numpy") else a,
+        (x, y, sample_weight),
+        none_is_leaf=True,
+    )
+    leaves = keras.tree.flatten(x)
+    if leaves and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in leaves):
         return ArrayAdapter(x, y, sample_weight, batch_size, **options)
-    check_nothing_beside(x, y=y, sample_weight=sample_weight)
+    for name, value in {"y": y, "sample_weight": sample_weight}.items():
+        if value is not None:
+            raise ValueError(
+                f"{name}: expected None beside a {type(x).__name__}, whose batches bring "
+                "their own."
+            )
     return StreamAdapter(x, **options)

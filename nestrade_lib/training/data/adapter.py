@@ -1,4 +1,4 @@
-"""What sources of arrays and of streams share."""
+"""What adapters of arrays and of streams share."""
 
 import keras
 import numpy as np
@@ -6,15 +6,17 @@ import numpy as np
 from nestrade_lib.engines.engine import Engine
 
 
-class Source:
+class DataAdapter:
     """Training data in pieces; made by :func:`nestrade_lib.training.data.data_adapter`.
 
     Attributes
     ----------
     steps : int
-        Batches an epoch.
+        Batches per epoch.
     batch_size : int or None
         Of arrays.
+    held_out : tuple or None
+        Validation data ``(x, y, sample_weight)``, with `validation_split`.
     is_exhausted : bool
         Whether a generator has ended before its time.
     seed : int
@@ -23,78 +25,41 @@ class Source:
     """
 
     is_arrays = False
-    batch_size = None
+    batch_size = held_out = None
+    is_exhausted = False
 
     def __init__(self, shuffle=True, class_weight=None, engine=None):
         self.engine = engine or Engine()
         self.shuffle = shuffle
         self.class_weight = class_weight
         self.seed = int(self.engine.broadcast([np.random.randint(2**31 - 1)])[0])
-        self.is_exhausted = False
 
     # What each kind does in its own way ----------------------------------------
 
     def sample(self, most=16):
-        """Give inputs and labels of a few samples, or None if none can be spared.
-
-        Parameters
-        ----------
-        most : int
-
-        Returns
-        -------
-        (x, y) or None
-            Of NumPy arrays; a plain generator would lose what is looked at.
-        """
+        """Inputs and labels of a few samples; None of a generator, which would lose them."""
         raise NotImplementedError
 
     def start_epoch(self, epoch):
-        """Begin an epoch: its order, or a new pass over the data.
-
-        Parameters
-        ----------
-        epoch : int
-        """
+        """Begin an epoch: its order, or a new pass over the data."""
         raise NotImplementedError
 
     def take(self, steps):
-        """Give the next batches as arguments for ``fit``.
-
-        Parameters
-        ----------
-        steps : int
-
-        Returns
-        -------
-        dict or None
-            ``x``, ``y`` and what else ``fit`` needs to train exactly on these; None
-            where a generator has ended.
-        """
+        """The next batches as arguments for ``fit``; None where a generator has ended."""
         raise NotImplementedError
 
     def peek(self):
-        """Give the global batch that comes next, which stays where it is.
-
-        Returns
-        -------
-        tuple or None
-            ``(x, y, sample_weight)`` as far as given; None where the data have ended.
-        """
+        """The global batch that comes next, which stays where it is; None at the end."""
         raise NotImplementedError
 
     def end_epoch(self):
-        """Tell the data that their epoch is over."""
+        """Let the data know that their epoch is over."""
 
     def skip(self, epochs):
         """Pass over epochs that a run before this one has trained on."""
 
     def learn_from(self, teacher):
-        """Let batches bring a teacher's answers along, where they are known ahead.
-
-        Parameters
-        ----------
-        teacher : nestrade_lib.distillation.Teacher or None
-        """
+        """Let batches bring a teacher's answers along, where they are known ahead."""
 
     # What both do alike --------------------------------------------------------
 
@@ -104,10 +69,6 @@ class Source:
         if self.shuffle:
             np.random.default_rng([self.seed, number]).shuffle(order)
         return order
-
-    def one_by_one(self, batches, steps):
-        """Batches of a generator as arguments for ``fit``."""
-        return {"x": batches, "steps_per_epoch": steps, "shuffle": False}
 
     def weights(self, y, sample_weight=None):
         """Class weights as weights of samples: not all loops of Keras take the former."""
@@ -125,6 +86,11 @@ class Source:
         of_class = [self.class_weight.get(int(c), 1.0) for c in classes]
         weights = np.array(of_class, "float32")[which]
         return weights if sample_weight is None else weights * as_numpy(sample_weight)
+
+
+def one_by_one(batches, steps):
+    """Batches of a generator as arguments for ``fit``."""
+    return {"x": batches, "steps_per_epoch": steps, "shuffle": False}
 
 
 def as_numpy(x):

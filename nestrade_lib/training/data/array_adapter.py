@@ -5,13 +5,12 @@ import math
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import map_arrays
+from nestrade_lib.arrays import map_arrays, rows_of
 from nestrade_lib.distillation import DistillationTargets
-from nestrade_lib.training.data.adapter import Source, as_numpy
-from nestrade_lib.training.inputs import check_arrays
+from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
 
 
-class ArrayAdapter(Source):
+class ArrayAdapter(DataAdapter):
     """Arrays, nested or not, of any backend.
 
     Where an engine has several replicas, an epoch has whole batches only: the samples
@@ -19,7 +18,7 @@ class ArrayAdapter(Source):
 
     Parameters
     ----------
-    x, y, sample_weight, batch_size, steps_per_epoch, **common
+    x, y, sample_weight, batch_size, steps_per_epoch, validation_split, **common
         As of :func:`nestrade_lib.training.data.data_adapter`.
 
     Attributes
@@ -29,19 +28,33 @@ class ArrayAdapter(Source):
 
     Examples
     --------
-    >>> source = ArrayAdapter(np.arange(3.0), np.arange(3), None, 2, shuffle=False)
-    >>> source.start_epoch(0)
-    >>> source.peek()[1].tolist()
+    >>> data = ArrayAdapter(np.arange(3.0), np.arange(3), batch_size=2, shuffle=False)
+    >>> data.start_epoch(0)
+    >>> data.peek()[1].tolist()
     [0, 1]
     """
 
     is_arrays = True
 
-    def __init__(self, x, y, sample_weight, batch_size, steps_per_epoch=None, **common):
+    def __init__(
+        self,
+        x,
+        y,
+        sample_weight=None,
+        batch_size=None,
+        steps_per_epoch=None,
+        validation_split=0.0,
+        **common,
+    ):
         super().__init__(**common)
-        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.samples = _count_samples(x, y, sample_weight)
+        arrays = x, y, sample_weight
+        if validation_split:
+            self.samples = math.floor(self.samples * (1 - validation_split))
+            self.held_out = rows_of(arrays, slice(self.samples, None))
+            arrays = rows_of(arrays, slice(0, self.samples))
+        self.x, self.y, self.sample_weight = arrays
         batch_size = batch_size or 32
-        self.samples = check_arrays(x, y, sample_weight)
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
         self.batch_size = batch_size
         self._teacher = self._answers = None
@@ -70,7 +83,7 @@ class ArrayAdapter(Source):
     def learn_from(self, teacher):
         if self.engine.replicas == 1 and teacher is not self._teacher:
             self._teacher = teacher
-            self._answers = teacher and teacher.answers_to(self.x, self.batch_size)
+            self._answers = teacher.answers_to(self.x, self.batch_size)
 
     def start_epoch(self, epoch):
         first, offset = divmod(epoch * self.rows, self.samples)
@@ -88,23 +101,18 @@ class ArrayAdapter(Source):
         rows = self._order[self._position : stop]
         self._position = stop
         if self.engine.replicas == 1:
-            return self.one_by_one(self._batches(rows, self.batch_size), steps)
+            return one_by_one(self._batches(rows), steps)
         if self.engine.workers > 1:
             batches = rows.reshape(-1, self.batch_size)
             rows = np.concatenate([self.engine.shard(batch) for batch in batches])
-        x, y, weight = self._at(rows)
-        return {
-            "x": x,
-            "y": y,
-            "sample_weight": weight,
-            "batch_size": self.batch_size,
-            "shuffle": False,
-        }
+        names = "x", "y", "sample_weight"
+        arrays = dict(zip(names, self._at(rows), strict=True))
+        return arrays | {"batch_size": self.batch_size, "shuffle": False}
 
-    def _batches(self, rows, size):
+    def _batches(self, rows):
         """Each is made when its turn comes: a piece may be large."""
-        for start in range(0, len(rows), size):
-            x, y, weight = self._at(rows[start : start + size])
+        for start in range(0, len(rows), self.batch_size):
+            x, y, weight = self._at(rows[start : start + self.batch_size])
             if keras.backend.backend() == "tensorflow":  # lists are arrays to tf.data
                 x, y, weight = keras.tree.lists_to_tuples((x, y, weight))
             if weight is not None:
@@ -114,15 +122,33 @@ class ArrayAdapter(Source):
 
     def _at(self, rows):
         """Inputs, labels and weights of these rows."""
-        given = self.x, self.y, self.sample_weight, self._answers
-        x, y, weight, answers = map_arrays(lambda a: _rows(a, rows), given)
+        arrays = self.x, self.y, self.sample_weight, self._answers
+        x, y, weight, answers = map_arrays(lambda a: _rows(a, rows), arrays)
         weight = self.weights(y, weight)
         return x, y if answers is None else DistillationTargets(y, answers), weight
 
 
+def _count_samples(x, y, sample_weight):
+    """The number of samples of arrays that are finite, and as long as each other."""
+    named = {"x": x, "y": y, "sample_weight": sample_weight}
+    leaves = {n: keras.tree.flatten(a) for n, a in named.items() if a is not None}
+    lengths = {len(array) for arrays in leaves.values() for array in arrays}
+    if len(lengths) > 1 or 0 in lengths:
+        shapes = {n: [tuple(a.shape) for a in arrays] for n, arrays in leaves.items()}
+        raise ValueError(
+            f"Expected arrays of the same, non-zero number of samples, got shapes {shapes}."
+        )
+    for name, arrays in leaves.items():
+        for values in map(as_numpy, arrays):
+            if values.dtype.kind == "f" and not np.isfinite(values).all():
+                raise ValueError(
+                    f"{name} holds {int((~np.isfinite(values)).sum())} numbers "
+                    "that are not finite. Remove or replace them before training."
+                )
+    return lengths.pop()
+
+
 def _rows(array, rows):
-    if isinstance(array, np.ndarray):
+    if isinstance(array, np.ndarray) or not hasattr(array, "dtype"):
         return array[rows]
-    return (
-        keras.ops.take(array, rows, axis=0) if hasattr(array, "dtype") else array[rows]
-    )
+    return keras.ops.take(array, rows, axis=0)

@@ -4,65 +4,91 @@ import itertools
 import math
 
 import keras
+import numpy as np
 
 from nestrade_lib.arrays import map_arrays
-from nestrade_lib.training.data.adapter import Source, as_numpy
-from nestrade_lib.training.inputs import (
-    count_batches,
-    is_reiterable,
-    require_length,
-    unpacked,
-)
+from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
 
 
-class StreamAdapter(Source):
+class StreamAdapter(DataAdapter):
     """A `tf.data.Dataset`, `PyDataset`, `DataLoader` or generator.
 
     Parameters
     ----------
-    x, steps_per_epoch, **common
+    x, steps_per_epoch, validation_split, **common
         As of :func:`nestrade_lib.training.data.data_adapter`.
 
     Examples
     --------
-    >>> source = StreamAdapter(iter([(1, 2), (3, 4)]), steps_per_epoch=2)
-    >>> source.start_epoch(0)
-    >>> source.peek()
+    >>> data = StreamAdapter(iter([(1, 2), (3, 4)]), steps_per_epoch=2)
+    >>> data.start_epoch(0)
+    >>> data.peek()
     (1, 2)
     """
 
-    def __init__(self, x, steps_per_epoch=None, **common):
+    def __init__(self, x, steps_per_epoch=None, validation_split=0.0, **common):
         super().__init__(**common)
+        if validation_split:
+            raise ValueError(
+                "validation_split: expected arrays, of which the last part is held out, "
+                f"got {type(x).__name__}. Pass validation_data= instead."
+            )
         self.x = x
-        count = count_batches(x) if steps_per_epoch else require_length(x)
+        self._is_dataset = isinstance(x, keras.utils.PyDataset)
+        is_iterator = not hasattr(x, "__iter__") or hasattr(x, "__next__")
+        self._is_repeatable = self._is_dataset or not is_iterator
+        count = self._count(ends=steps_per_epoch is None)
         self.steps = min(steps_per_epoch or math.inf, count or math.inf)
         self._goes_on = self.steps != count  # from one epoch into the next
         self._batches = None
         self._passes = 0
 
-    def sample(self, most=16):
-        if isinstance(self.x, keras.utils.PyDataset):
-            batch = self.x[0]
-        elif is_reiterable(self.x):
-            batch = next(iter(self.x))
+    def _count(self, ends=False):
+        """How many batches a pass has, or None where the data do not state it.
+
+        A `tf.data.Dataset` that knows only that it ends, such as one of files of records,
+        is gone through once to count them. (Keras' ``fit`` learns it in its first epoch,
+        but the time of each cut has to be known before.)
+        """
+        if self._is_dataset:
+            count = self.x.num_batches
         else:
+            try:
+                count = len(self.x)
+            except TypeError:
+                count = None
+        if not ends:
+            return count
+        unknown = -2  # tf.data.UNKNOWN_CARDINALITY; endless data have another number
+        if not count and getattr(self.x, "cardinality", lambda: None)() == unknown:
+            count = int(self.x.reduce(np.int64(0), lambda total, _: total + 1))
+        if not count or count < 0:
+            raise ValueError(
+                f"The training data ({type(self.x).__name__}) is empty or does not state "
+                "how many batches it has. Pass steps_per_epoch=."
+            )
+        return count
+
+    def sample(self, most=16):
+        if not self._is_repeatable:
             return None
-        x, y = (*unpacked(batch), None)[:2]
+        batch = self.x[0] if self._is_dataset else next(iter(self.x))
+        x, y = (*_unpacked(batch), None)[:2]
         return map_arrays(lambda a: as_numpy(a[:most]), (x, y))
 
     def start_epoch(self, epoch):
         if self._batches is None:
             self._batches = self._endless() if self._goes_on else self._pass()
-        elif not self._goes_on and is_reiterable(self.x):
+        elif not self._goes_on and self._is_repeatable:
             self._batches = self._pass()
 
     def _pass(self):
         """One pass over the data."""
-        if not isinstance(self.x, keras.utils.PyDataset):
+        if not self._is_dataset:
             return iter(self.x)
         self.x.on_epoch_begin()
         number, self._passes = self._passes, self._passes + 1
-        count = count_batches(self.x)
+        count = self._count()
         if count is None:
             return map(self.x.__getitem__, itertools.count())
         return map(self.x.__getitem__, self.order_of(number, count).tolist())
@@ -73,20 +99,20 @@ class StreamAdapter(Source):
         while again:
             again = False
             for batch in self._pass():
-                again = is_reiterable(self.x)
+                again = self._is_repeatable
                 yield batch
 
     def end_epoch(self):
-        if isinstance(self.x, keras.utils.PyDataset):
+        if self._is_dataset:
             self.x.on_epoch_end()
 
     def skip(self, epochs):
         for _ in range(epochs):
             self.start_epoch(0)
-            if self._goes_on or not is_reiterable(self.x):
+            if self._goes_on or not self._is_repeatable:
                 for _ in itertools.islice(self._batches, self.steps):
                     pass
-            elif not isinstance(self.x, keras.utils.PyDataset):
+            elif not self._is_dataset:
                 next(self._batches)  # a seeded shuffle draws its next order
             self.end_epoch()
 
@@ -95,7 +121,7 @@ class StreamAdapter(Source):
         if first is None:
             return None
         self._batches = itertools.chain([first], self._batches)
-        return self._weighted(unpacked(first))
+        return self._weighted(_unpacked(first))
 
     def take(self, steps):
         first = next(self._batches, None)
@@ -104,16 +130,16 @@ class StreamAdapter(Source):
         self.engine.assert_equal("a batch of the training data", first)
         if self.is_exhausted:
             return None
-        return self.one_by_one(self._counted(first, steps), steps)
+        return one_by_one(self._counted(first, steps), steps)
 
     def _counted(self, first, steps):
-        # Keras knows a generator by its type.
-        rest = itertools.islice(self._batches, steps - 1)
-        given = 0
-        for batch in itertools.chain([first], rest):
-            given += 1
-            yield self._part(self._weighted(unpacked(batch)))
-        self.is_exhausted = given < steps
+        # Must be a generator function: Keras checks the type.
+        others = itertools.islice(self._batches, steps - 1)
+        count = 0
+        for batch in itertools.chain([first], others):
+            count += 1
+            yield self._part(self._weighted(_unpacked(batch)))
+        self.is_exhausted = count < steps
 
     def _part(self, batch):
         """This worker's part of a batch that all of them have made."""
@@ -137,3 +163,8 @@ class StreamAdapter(Source):
             return batch
         x, y, *weight = batch
         return x, y, self.weights(y, *weight)
+
+
+def _unpacked(batch):
+    """A batch as a tuple: PyTorch's data loaders give lists."""
+    return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)

@@ -1,17 +1,22 @@
-"""A network on its way to a budget: its channel groups, and what they cost."""
+"""A network on its way to a budget: its channel groups, their costs, and its cuts."""
 
+from collections import Counter
+
+import keras
 import numpy as np
 
 from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.costs.latency import Latency, Line, measure_latency
 from nestrade_lib.dependency import group_channels, trace
+from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
+from nestrade_lib.optimizer_wrapper import unwrapped
 from nestrade_lib.surgery import cut, restructure
 
 
-class Structure:
+class PrunedNetwork:
     """The network as it is now, its channel groups, and their costs beside a budget.
 
     Parameters
@@ -37,10 +42,8 @@ class Structure:
     dense_table : nestrade_lib.CostTable
     dense_totals, dense_widths : dict
         Of the network as it was given.
-    reference : float or None
-        In a search within points of accuracy, that of the network before its first cut.
-    settled : bool
-        Whether such a search has ended.
+    teacher : nestrade_lib.distillation.Teacher or None
+        A copy from before the first cut, where there is something to distil.
 
     Raises
     ------
@@ -51,10 +54,10 @@ class Structure:
     --------
     >>> from nestrade_lib import Budget, Schedule, create_model
     >>> network = create_model((28, 28, 1), 10)
-    >>> structure = Structure(network, Budget(macs=0.1), Schedule())
-    >>> mask = structure.choose(1, np.random.rand(structure.graph.count), max_pruning_ratio=1)
-    >>> structure.cut(mask)
-    >>> structure.met
+    >>> pruned = PrunedNetwork(network, Budget(macs=0.1), Schedule())
+    >>> mask = pruned.choose(1, np.random.rand(pruned.graph.count), max_pruning_ratio=1)
+    >>> pruned.cut(mask)
+    >>> pruned.is_within_budget
     True
     """
 
@@ -62,8 +65,7 @@ class Structure:
         self.budget = budget
         self.schedule = schedule
         self.engine = Engine() if engine is None else engine
-        self.reference = None
-        self.settled = False
+        self.teacher = None
         self.network = network
         self.graph = trace(network, ignored_layers=ignored_layers)
         names = layer_names(network)  # an object is of this network, not of the next
@@ -82,15 +84,11 @@ class Structure:
     @property
     def widths(self):
         """Channels left of each layer that can be cut (dict of str to int)."""
-        layers, counts = np.unique(self.graph.layers, return_counts=True)
-        found = dict(zip(layers.tolist(), counts.tolist(), strict=True))
-        return {x: found[x] for x in dict.fromkeys(self.graph.layers.tolist())}
+        return dict(Counter(self.graph.layers.tolist()))
 
     @property
-    def met(self):
-        """Whether the budget is met, or the search within points of accuracy over."""
-        if self.settled or self.budget.max_accuracy_drop is not None:
-            return self.settled
+    def is_within_budget(self):
+        """Whether no cost is above its share."""
         total, dense = self.totals(), self.dense_totals
         shares = self.budget.shares.items()
         return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
@@ -118,25 +116,12 @@ class Structure:
                 )
 
     def require_cuttable(self):
-        """Cut all that can be, and throw it away: its errors are wanted early."""
+        """Try the largest cut and discard it, so that its errors surface before training."""
         with self.engine.cut_scope():
             cut(self.network, self.smallest(), self.graph)
 
     def choose(self, progress, scores, max_pruning_ratio):
-        """The groups that stay at this part of the way to the budget, by their scores.
-
-        Parameters
-        ----------
-        progress : float
-            1 is the budget itself.
-        scores : ndarray, shape (groups,)
-        max_pruning_ratio : float
-            The largest share of a layer that may go at once.
-
-        Returns
-        -------
-        ndarray of bool, shape (groups,)
-        """
+        """The mask of the groups that stay at this part of the way to the budget."""
         allowed = self.budget.path(progress).items()
         limits = {cost: share * self.dense_totals[cost] for cost, share in allowed}
         return choose(
@@ -148,14 +133,14 @@ class Structure:
             self.schedule.round_to,
         )
 
-    def cut(self, kept, probe=None):
+    def cut(self, mask, probe=None):
         """Go on with these groups only, verified on a batch of inputs."""
         with self.engine.cut_scope():
-            network = restructure(self.network, kept, self.graph, probe)
+            network = restructure(self.network, mask, self.graph, probe)
         self.adopt(network)
 
     def adopt(self, network):
-        """Go on with another network."""
+        """Go on with another network, or with this one after layers were frozen."""
         latency = self.costs.latency
         graph = group_channels(network, ignored_layers=self.ignored_layers)
         costs = ChannelCosts(graph, latency)
@@ -165,9 +150,55 @@ class Structure:
         self._trained = _ids(network.trainable_variables)
 
     def follow_frozen(self):
-        """Look again if a layer was frozen or thawed meanwhile."""
-        if not self.met and _ids(self.network.trainable_variables) != self._trained:
+        """Trace again if a layer was frozen or thawed meanwhile."""
+        if _ids(self.network.trainable_variables) != self._trained:
             self.adopt(self.network)
+
+    # While it trains -----------------------------------------------------------
+
+    @property
+    def variables(self):
+        """The network's variables, and those of the optimizer that the user chose."""
+        return [*self.network.variables, *unwrapped(self.network.optimizer).variables]
+
+    @property
+    def values(self):
+        """Copies of the values of these variables (list of ndarray)."""
+        return values_of(self.variables)
+
+    @values.setter
+    def values(self, values):
+        assign(self.variables, values)
+
+    def set_optimizer(self, optimizer):
+        """Train with this optimizer, around that of the user, or with the latter."""
+        self.network.optimizer = optimizer
+        self.network.train_function = None  # it holds the one that it was made with
+
+    def unwrap_optimizer(self):
+        """Give the network back the user's optimizer; whether another one was there."""
+        optimizer = unwrapped(self.network.optimizer)
+        if optimizer is self.network.optimizer:
+            return False
+        self.set_optimizer(optimizer)
+        return True
+
+    def keep_teacher(self, distillation):
+        """Copy the network, before its first cut, to learn from it; whether it is new."""
+        if distillation is None or self.teacher is not None:
+            return False
+        with self.engine.cut_scope():
+            self.teacher = Teacher(self.network, self.graph, distillation)
+        return True
+
+    def build_metrics(self, sample):
+        """Make the metrics' variables, so that what was gathered can go on in them."""
+        if sample:
+            x, y = sample
+            with self.engine.scope():
+                predicted = self.network(x, training=False)
+                self.network.compute_loss(x, y, predicted)
+                self.network.compute_metrics(x, y, predicted)
 
     # Where a budget of seconds was measured -----------------------------------
 
@@ -180,17 +211,28 @@ class Structure:
 
     @property
     def timings(self):
-        """What was measured, to be taken up by a run that goes on (dict or None)."""
+        """What was measured (dict or None), so that a resumed run need not measure again."""
         if self.costs.latency is None:
             return None
         return {**vars(self.costs.latency.line), "dense": self.dense_totals["latency"]}
 
-    def take_up(self, timings):
-        """Go on with what was measured before, whatever the clock would say now."""
+    @timings.setter
+    def timings(self, timings):
         if timings is not None:
             timings = dict(timings)
             self.dense_totals["latency"] = timings.pop("dense")
             self.costs.latency.line = Line(**timings)
+
+
+def values_of(variables):
+    """Copies of the values of variables, as NumPy arrays."""
+    return [keras.ops.convert_to_numpy(v).copy() for v in variables]
+
+
+def assign(variables, values):
+    """Give variables these values, in order."""
+    for variable, array in zip(variables, values, strict=True):
+        variable.assign(array)
 
 
 def _ids(variables):

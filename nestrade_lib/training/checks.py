@@ -1,0 +1,129 @@
+"""What the arguments of a trainer and its ``fit`` are held to, before anything runs."""
+
+import keras
+import numpy as np
+
+from nestrade_lib.checks import is_number, is_whole, require_whole
+from nestrade_lib.engines.engine import Engine
+from nestrade_lib.internals import function_arguments
+from nestrade_lib.schedule import Schedule
+
+
+def check_trainer(schedule, importance, ignored_layers, growth, engine):
+    """Refuse settings of a trainer that are out of range, and name what was expected."""
+    if not isinstance(schedule, Schedule):
+        raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
+    if importance is not None and not callable(importance):
+        raise ValueError(
+            "importance: expected a function (network, graph) -> scores, or None "
+            f"for the Taylor importance, got {importance!r}."
+        )
+    if growth != "auto" and not is_whole(growth):
+        raise ValueError(
+            f'growth: expected a whole number of at least 1, or "auto", got {growth!r}.'
+        )
+    if isinstance(ignored_layers, str):
+        raise ValueError(
+            "ignored_layers: expected a list of layer names, got the string "
+            f"{ignored_layers!r}. Pass ignored_layers=[{ignored_layers!r}]."
+        )
+    if not isinstance(engine, (Engine, type(None))):
+        raise ValueError(
+            "engine: expected the engine that nestrade_lib.engines.start() returns, got "
+            f"{engine!r}."
+        )
+
+
+def check_compiled(network):
+    """Refuse a network that has no optimizer and loss to train with."""
+    if not getattr(network, "compiled", False):
+        raise ValueError(
+            f"Network {network.name!r} is not compiled. Call network.compile("
+            "optimizer, loss) first: Nestrade trains with the optimizer you chose."
+        )
+
+
+def check_fit(
+    *,
+    batch_size=None,
+    steps_per_epoch=None,
+    epochs=1,
+    initial_epoch=0,
+    validation_split=0.0,
+    validation_freq=1,
+    class_weight=None,
+):
+    """Refuse arguments of ``fit`` that are out of range, and name what was expected."""
+    optional = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}
+    counts = [(name, value, 1) for name, value in optional.items() if value is not None]
+    counts += [("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0)]
+    for name, value, least in counts:
+        require_whole(name, value, least)
+    if not is_number(validation_split) or not 0 <= validation_split < 1:
+        raise ValueError(
+            "validation_split: expected a share of at least 0 and below 1, got "
+            f"{validation_split!r}."
+        )
+    is_listed = isinstance(validation_freq, (list, tuple, set, range))
+    if not all(map(is_whole, validation_freq if is_listed else [validation_freq])):
+        raise ValueError(
+            "validation_freq: expected a whole number of at least 1, or a list of "
+            f"epochs counted from 1, got {validation_freq!r}."
+        )
+    if class_weight is not None and not isinstance(class_weight, dict):
+        raise ValueError(
+            f"class_weight: expected a dict from class to weight, got {class_weight!r}."
+        )
+
+
+def check_labels(network, y):
+    """Refuse array labels that the loss of a classifier with one output cannot take.
+
+    Other losses, several outputs and data sets are left to Keras.
+
+    >>> from nestrade_lib import create_model, create_loss
+    >>> network = create_model((4,), 3)
+    >>> network.compile("adam", create_loss())
+    >>> check_labels(network, np.array([0, 2, 3]))
+    Traceback (most recent call last):
+        ...
+    ValueError: y: expected integer labels from 0 to 2 for 3 outputs, got 0 to 3.
+    """
+    loss, kinds = network.loss, keras.losses
+    sparse = loss == "sparse_categorical_crossentropy"
+    sparse = sparse or isinstance(loss, kinds.SparseCategoricalCrossentropy)
+    one_hot = loss == "categorical_crossentropy"
+    one_hot = one_hot or isinstance(loss, kinds.CategoricalCrossentropy)
+    is_array = hasattr(y, "shape") and len(y)
+    if not (sparse or one_hot) or not is_array or len(network.outputs) != 1:
+        return
+    shape, rank = tuple(y.shape), len(network.output_shape)
+    axis = function_arguments(loss).get("axis", -1)
+    if axis not in (-1, rank - 1):
+        return
+    classes = network.output_shape[-1]
+    if sparse and len(shape) == rank and shape[-1] == classes and classes > 1:
+        raise ValueError(
+            f"y: expected integer labels for the sparse loss, got shape {shape}, which "
+            "looks one-hot. Pass y.argmax(axis=-1), or use CategoricalCrossentropy."
+        )
+    if one_hot and shape[-1:] != (classes,):
+        raise ValueError(
+            f"y: expected one-hot labels of {classes} columns for the categorical loss, "
+            f"got shape {shape}. Use SparseCategoricalCrossentropy for integer labels."
+        )
+    if sparse:
+        values = keras.ops.convert_to_numpy(y)
+        ignored = getattr(loss, "ignore_class", None)
+        values = values if ignored is None else values[values != ignored]
+        if not values.size:
+            return
+        expected = f"y: expected integer labels from 0 to {classes - 1} for"
+        if values.dtype.kind not in "iub" and not (values == np.round(values)).all():
+            raise ValueError(
+                f"{expected} the sparse loss, got numbers such as {values.ravel()[0]!r}."
+            )
+        if values.min() < 0 or values.max() >= classes:
+            raise ValueError(
+                f"{expected} {classes} outputs, got {values.min():g} to {values.max():g}."
+            )

@@ -1,0 +1,135 @@
+"""The pruning rounds of a run, each from a choice to a cut; and the search that ends them.
+
+A round chooses channels, the optimizer drives them to zero while training goes on, and a
+cut removes them. A search, within points of accuracy, accepts each cut or takes it back.
+"""
+
+import time
+
+import keras
+import numpy as np
+
+from nestrade_lib.surgery import cut
+from nestrade_lib.training.state import AcceptedNetwork, Cut, PruningRound
+
+
+def choose_if_due(run):
+    """Begin a pruning round: choose channels, and let them shrink to zero."""
+    trainer, state, timetable = run.trainer, run.state, run.state.timetable
+    is_search = trainer.budget.max_accuracy_drop is not None
+    while not trainer.met and state.round is None and timetable.choice_is_due:
+        if is_search and not accept_or_end_search(run):
+            return
+        progress, is_last = timetable.begin_round()
+        max_pruning_ratio = 1.0 if is_last else trainer.schedule.max_pruning_ratio
+        start = time.perf_counter()
+        mask = run.pruned.choose(progress, _scores(run), max_pruning_ratio)
+        mask = run.engine.broadcast(mask).astype(bool)
+        seconds = time.perf_counter() - start
+        if mask.all():
+            continue
+        if run.pruned.keep_teacher(trainer.distill):
+            run.attach_teacher()
+        steps = timetable.steps_to_zero
+        cut_at, values = timetable.step + steps, run.pruned.values
+        state.round = PruningRound(mask, cut_at, seconds, values)
+        remaining = np.append(np.where(mask, 0.0, steps), 0.0)
+        run.network.optimizer.remaining.assign(remaining)
+
+
+def cut_if_due(run):
+    """End a pruning round: cut what it has driven to zero."""
+    state, pruned, before = run.state, run.pruned, run.network
+    if state.round is None or state.timetable.step < state.round.cut_at:
+        return
+    start, mask = time.perf_counter(), state.round.mask
+    scores = _gathered_scores(run)[mask]
+    pruned.unwrap_optimizer()
+    pruned.cut(mask, run.sample and run.sample[0])
+    seconds = state.round.seconds + time.perf_counter() - start
+    state.round = None
+    state.mask[state.mask] = mask
+    epoch = run.epochs.start + state.timetable.step / run.data.steps
+    state.cuts.append(Cut(epoch, pruned.totals(), pruned.widths, seconds))
+    run.engine.prepare(run.network)
+    run.assert_equal_weights()
+    run.network.stop_training = before.stop_training
+    pruned.build_metrics(run.sample)
+    run.wrap_optimizer(scores)
+    if pruned.teacher is not None:
+        pruned.teacher.detach(before)
+    run.attach_teacher()
+    run.best.forget()
+
+
+def take_round_back(run):
+    """Undo a round that does not come to its cut: nothing stays half way to zero."""
+    unfinished, run.state.round = run.state.round, None
+    # An interrupt may have come just after the cut: then there is nothing to undo.
+    if unfinished is not None and len(unfinished.mask) == run.pruned.graph.count:
+        run.pruned.values = unfinished.values
+
+
+def accept_or_end_search(run):
+    """Whether the network holds its accuracy, and is to be cut further.
+
+    If not, the search ends, with the last network that did.
+    """
+    state, pruned = run.state, run.pruned
+    accuracy = run.validation.accuracy(run.engine, run.network)
+    if not state.cuts:
+        state.reference_accuracy = accuracy
+    drop = 100 * (state.reference_accuracy - accuracy)
+    is_accepted = drop <= run.trainer.budget.max_accuracy_drop
+    if is_accepted and not state.timetable.is_over:
+        mask, cuts = state.mask.copy(), len(state.cuts)
+        state.accepted = AcceptedNetwork(mask, pruned.values, cuts)
+        return True
+    pruned.unwrap_optimizer()
+    if not is_accepted and state.accepted is not None:
+        if not np.array_equal(state.accepted.mask, state.mask):
+            adopt_masked(run, state.accepted.mask)
+        pruned.values, state.mask = state.accepted.values, state.accepted.mask
+        del state.cuts[state.accepted.cuts :]
+        run.attach_teacher()
+        run.best.forget()
+    state.is_search_over = True
+    run.wrap_optimizer()
+    return False
+
+
+def judge_last_cut(run):
+    """Hold the last cut to its accuracy too, if the run ended before that."""
+    if run.state.accepted is not None and not run.trainer.met:
+        accept_or_end_search(run)
+        run.callbacks.set_model(run.network)
+
+
+def adopt_masked(run, mask):
+    """Go on with these of the groups that the run began with; values are yet to come."""
+    network, graph = run.first
+    if not mask.all():
+        with run.engine.cut_scope():
+            network = cut(network, mask, graph)
+        run.engine.prepare(network)
+    if network is not run.network:
+        run.pruned.adopt(network)
+    run.pruned.build_metrics(run.sample)
+
+
+def _scores(run):
+    """One score per channel group: gathered in training, or by the user's function."""
+    importance, graph = run.trainer.importance, run.pruned.graph
+    if importance is None:
+        return _gathered_scores(run).astype(float)
+    scores = np.asarray(importance(run.network, graph), float)
+    if scores.shape != (graph.count,) or np.isnan(scores).any():
+        raise ValueError(
+            f"importance: expected {graph.count} numbers, one per channel group, got "
+            f"shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
+        )
+    return scores
+
+
+def _gathered_scores(run):
+    return keras.ops.convert_to_numpy(run.network.optimizer.scores)[:-1]
