@@ -66,7 +66,7 @@ class Distillation:
 
     weight: float = 0.7
     temperature: float = 3.0
-    loss: keras.distillation.DistillationLoss | None = None
+    loss: Any = None
 
     def __post_init__(self):
         for name, is_right, expected in (
@@ -213,7 +213,7 @@ class Teacher:
             variable.assign(array)
         self._arrays = None
 
-    def attach(self, network):
+    def attach(self, network: keras.Model) -> None:
         """Let the answers count in this network's loss, while it trains.
 
         Labels of a batch that are :class:`DistillationTargets` bring the answers along;
@@ -243,7 +243,7 @@ class Teacher:
         network.compute_loss, network.compute_metrics = compute_loss, compute_metrics
         network.train_function = None  # it holds the loss that it was made with
 
-    def detach(self, network):
+    def detach(self, network: keras.Model) -> None:
         """Give the network back the loss that the user chose."""
         own = vars(network)
         own.pop("compute_metrics", None)

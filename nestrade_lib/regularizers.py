@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nestrade_lib.checks import is_number
 from nestrade_lib.engines.replicas import assign_on_replicas, sum_over_replicas
 from nestrade_lib.importance import group_sums
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
@@ -50,7 +51,7 @@ class GroupLasso(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength=1e-4, axis=-1):
-        if not (np.isscalar(strength) and np.isfinite(strength) and strength >= 0):
+        if not (is_number(strength) and np.isfinite(strength) and strength >= 0):
             raise ValueError(
                 f"strength: expected a finite number of at least 0, got {strength!r}."
             )

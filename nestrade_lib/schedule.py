@@ -9,6 +9,8 @@ allowed cost falls as a cubic: fast while there is much to take, slowly at the e
 [1.0, 0.213, 0.1]
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from nestrade_lib.checks import is_number, is_whole
@@ -43,13 +45,13 @@ class Budget:
 
     def __init__(
         self,
-        macs=None,
-        params=None,
-        activation_bytes=None,
-        latency=None,
-        max_accuracy_drop=None,
+        macs: float | None = None,
+        params: float | None = None,
+        activation_bytes: float | None = None,
+        latency: float | None = None,
+        max_accuracy_drop: float | None = None,
         **other,
-    ):
+    ) -> None:
         if other:
             raise ValueError(
                 f"Budget: unknown cost {', '.join(map(repr, other))}. "
@@ -77,9 +79,9 @@ class Budget:
             )
 
     @classmethod
-    def of(cls, budget):
+    def of(cls, budget: float | Budget) -> Budget:
         """Take a number for a share of the MACs, and a Budget as it is."""
-        return budget if isinstance(budget, cls) else cls(macs=budget)
+        return budget if isinstance(budget, Budget) else cls(macs=budget)
 
     def __repr__(self):
         limits = self.shares | {"max_accuracy_drop": self.max_accuracy_drop}
@@ -97,7 +99,7 @@ class Budget:
                 "give a budget of params or activation_bytes."
             )
 
-    def path(self, progress):
+    def path(self, progress: float) -> dict[str, float]:
         """Give the shares allowed at this part of the way: 0 allows all, 1 the budget."""
         if self.max_accuracy_drop is not None and not self.shares:
             return {"macs": SMALLEST ** min(progress, 1)}  # each cut the same share

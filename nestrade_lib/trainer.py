@@ -16,7 +16,12 @@ True
 """
 
 import warnings
+from collections.abc import Callable, Iterable
 
+import keras
+import numpy as np
+
+from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.report import Report
@@ -95,17 +100,17 @@ class Nestrade(NetworkFacade):
 
     def __init__(
         self,
-        network,
-        budget=0.1,
+        network: keras.Model,
+        budget: float | Budget = 0.1,
         *,
-        schedule=None,
-        importance=None,
-        ignored_layers=(),
-        anneal=True,
-        growth=2,
-        distill=None,
-        engine=None,
-    ):
+        schedule: Schedule | None = None,
+        importance: Callable[[keras.Model, ChannelGraph], np.ndarray] | None = None,
+        ignored_layers: Iterable[str | keras.layers.Layer] = (),
+        anneal: bool = True,
+        growth: int | str = 2,
+        distill: float | Distillation | None = None,
+        engine: Engine | None = None,
+    ) -> None:
         budget, schedule = Budget.of(budget), schedule or Schedule()
         check_trainer(schedule, importance, ignored_layers, growth, engine)
         self.importance = importance
@@ -126,7 +131,7 @@ class Nestrade(NetworkFacade):
             self.pruned.require_reachable()
 
     @property
-    def met(self):
+    def met(self) -> bool:
         """Whether the budget is met, or the search within points of accuracy over."""
         if self.budget.max_accuracy_drop is not None:
             return self.state.is_search_over
@@ -237,6 +242,6 @@ class Nestrade(NetworkFacade):
             )
         return self.history
 
-    def report(self):
+    def report(self) -> Report:
         """Compare before and after: a row per layer, and the totals (Report)."""
         return Report(self.dense_costs, self.costs)

@@ -38,7 +38,7 @@ class CallbackAdapter(keras.callbacks.Callback):
         self.callbacks.on_train_batch_end(batch, logs)
 
     def on_epoch_end(self, epoch, logs=None):
-        self.logs = dict(logs)
+        self.logs = dict(logs or {})
         self.metrics = [
             keras.ops.convert_to_numpy(v) for v in self.model.metrics_variables
         ]

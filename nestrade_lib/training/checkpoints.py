@@ -50,7 +50,7 @@ class Checkpoints:
     (3, [1.0, 1.0], {'steps': 40})
     """
 
-    def __init__(self, folder, engine=None):
+    def __init__(self, folder: str | os.PathLike, engine: Engine | None = None) -> None:
         if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
             raise ValueError(
                 f"backup_dir: expected the path of a folder, got {folder!r}. Give None for "
@@ -63,7 +63,7 @@ class Checkpoints:
             for left in self.folder.glob("*.part"):
                 left.unlink()
 
-    def write(self, epoch, arrays, description):
+    def write(self, epoch: int, arrays: dict, description: dict) -> None:
         """Write the state after an epoch, and remove all but the last two.
 
         Parameters
@@ -99,7 +99,7 @@ class Checkpoints:
         for old in self._paths()[:-KEPT]:
             _remove(old)
 
-    def newest(self):
+    def newest(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
         """Read the newest checkpoint that is intact on every worker.
 
         Returns
@@ -165,7 +165,7 @@ class Checkpoints:
 
 
 def _epoch(path):
-    return int(_NAME.fullmatch(path.name)[1])
+    return int(path.stem.removeprefix("epoch-"))
 
 
 def _read(path):

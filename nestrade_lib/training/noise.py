@@ -43,7 +43,7 @@ class NoiseScale:
     See the module's.
     """
 
-    def __init__(self, small, large, memory=0.9):
+    def __init__(self, small: int, large: int, memory: float = 0.9) -> None:
         if not 0 < small < large:
             raise ValueError(
                 f"small and large: expected 0 < small < large, got {small}, {large}."
@@ -51,7 +51,7 @@ class NoiseScale:
         self.small, self.large, self.memory = small, large, memory
         self._signal = self._noise = self._weight = 0.0
 
-    def add(self, small_norm2, large_norm2):
+    def add(self, small_norm2: float, large_norm2: float) -> None:
         """Take in the squared norms of a small batch's gradient and of a large one's.
 
         Parameters
@@ -69,14 +69,23 @@ class NoiseScale:
         self._weight = old * self._weight + new
 
     @property
-    def value(self):
+    def value(self) -> float:
         """The noise scale in samples (float); infinite while noise drowns the gradient."""
         if self._weight == 0 or self._signal <= 0:
             return math.inf
         return max(self._noise, 0.0) / self._signal
 
 
-def noise_scale(network, x, y, *, small=32, large=256, draws=8, seed=0):
+def noise_scale(
+    network: keras.Model,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    small: int = 32,
+    large: int = 256,
+    draws: int = 8,
+    seed: int = 0,
+) -> float:
     """Estimate the noise scale of a network's gradient at its present weights.
 
     Parameters
@@ -124,7 +133,7 @@ def noise_scale(network, x, y, *, small=32, large=256, draws=8, seed=0):
         parts = [gradient(x[part], y[part]) for part in np.split(rows, large // small)]
         own = np.mean([part @ part for part in parts])
         summed = np.mean(parts, axis=0)
-        estimate.add(own, summed @ summed)
+        estimate.add(float(own), float(summed @ summed))
     return estimate.value
 
 

@@ -218,7 +218,7 @@ class PrunedNetwork:
 
     @timings.setter
     def timings(self, timings):
-        if timings is not None:
+        if timings is not None and self.costs.latency is not None:
             timings = dict(timings)
             self.dense_totals["latency"] = timings.pop("dense")
             self.costs.latency.line = Line(**timings)

@@ -239,7 +239,7 @@ class Run:
 
     def set_learning_rate(self):
         """Let the learning rate follow the timetable; larger batches have its root more."""
-        if self.annealed is not None:
+        if self.annealed is not None and self.learning_rate is not None:
             peak = self.learning_rate * (self.state.growth or 1) ** 0.5
             self.annealed.follow(self.state.timetable, peak)
 

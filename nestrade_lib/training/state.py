@@ -9,6 +9,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -116,7 +117,7 @@ def pack(value, arrays):
     return {"array": key}
 
 
-def unpack(value, arrays):
+def unpack(value, arrays) -> Any:
     """Give back what :func:`pack` has described, dataclasses as dicts."""
     if isinstance(value, list):
         return [unpack(part, arrays) for part in value]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -40,7 +41,7 @@ class StreamAdapter(DataAdapter):
         count = self._count(ends=steps_per_epoch is None)
         self.steps = min(steps_per_epoch or math.inf, count or math.inf)
         self._goes_on = self.steps != count  # from one epoch into the next
-        self._batches = None
+        self._batches: Any = None  # an iterator
         self._passes = 0
 
     def _count(self, ends=False):
@@ -110,7 +111,7 @@ class StreamAdapter(DataAdapter):
         for _ in range(epochs):
             self.start_epoch(0)
             if self._goes_on or not self._is_repeatable:
-                for _ in itertools.islice(self._batches, self.steps):
+                for _ in itertools.islice(self._batches, int(self.steps)):
                     pass
             elif not self._is_dataset:
                 next(self._batches)  # a seeded shuffle draws its next order
