@@ -90,7 +90,7 @@ def test_a_run_follows_its_phases_and_gives_the_rate_back(growth):
     trainer.fit(X, Y, batch_size=16, epochs=5, verbose=0, callbacks=[watch := Rates()])
     assert trainer.met
     steps = [12] * 5
-    grown = int(trainer.cuts[-1].epoch) + 1 if growth > 1 else 5
+    grown = math.ceil(trainer.cuts[-1].epoch) if growth > 1 else 5
     steps[grown:] = [6] * (5 - grown)
     for epoch, rate in enumerate(watch.rates):
         # In steps of the size that this epoch has.
