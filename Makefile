@@ -28,6 +28,7 @@ lint: .venv/stamp ## Check style, spelling, and what every page keeps to
 	@$(BIN)/ruff format --quiet --check .
 	@$(BIN)/codespell $(PROSE)
 	@$(BIN)/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@$(BIN)/pyright --pythonpath $(BIN)/python >.venv/types.log || { cat .venv/types.log; exit 1; }
 	@$(BIN)/python -m scripts.lint_library
 	@$(BIN)/python scripts/module_map.py --check
 	@$(BIN)/python -m scripts.lint_notebooks

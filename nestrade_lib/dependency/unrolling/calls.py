@@ -102,7 +102,7 @@ def with_known_shape(operation, args):
     if isinstance(operation.newshape, int):
         return operation
     shape = args[0].shape
-    target = [None if size is OPEN else size for size in operation.newshape]
+    target: list = [None if size is OPEN else size for size in operation.newshape]
     if target[:1] == [None] and -1 in target and None not in shape[1:]:
         others = math.prod(size for size in target[1:] if size != -1)
         target[target.index(-1)] = math.prod(shape[1:]) // others
