@@ -1,6 +1,7 @@
 """What the unit tests share."""
 
 import gc
+from pathlib import Path
 
 import keras
 import matplotlib
@@ -25,6 +26,40 @@ else:
 
     # PyTorch 2.13 crashed or hung in its gradients of convolutions (AMD, AVX2).
     torch.backends.mkldnn.enabled = False
+
+ROOT = Path(__file__).resolve().parent.parent
+# The files that take longest, the longest first; the rest take less than a minute each.
+LONGEST = """
+tests/test_engines_workers.py
+tests/test_engines.py
+tests/test_trainer.py
+tests/test_checkpoints.py
+chapters/training-mnist.ipynb
+appendix/solutions/training-mnist.ipynb
+chapters/getting-started.ipynb
+tests/test_run.py
+chapters/multi-gpu.ipynb
+tests/test_engines_refusals.py
+chapters/many-machines.ipynb
+tests/test_keras_bugs.py
+tests/test_structure_applications.py
+README.md
+tests/test_equal_paths.py
+chapters/regularization.ipynb
+appendix/solutions/getting-started.ipynb
+chapters/input-pipelines.ipynb
+tests/test_harness.py
+""".split()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, so that all processes end at about one time."""
+    places = {ROOT / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+    for item in items:
+        if item.path in places:
+            item.add_marker("slow")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -12,6 +12,7 @@ from nbformat import v4
 from scripts import lint_notebooks
 from scripts.execute_notebooks import execute
 from scripts.notebooks import ROOT
+from tests.conftest import LONGEST
 
 # The code cells of a small chapter, and what each is there for.
 DRAWN = {"mystnb": {"image": {"alt": "A line that rises from 1 to 2."}}}
@@ -203,3 +204,10 @@ print(sorted(heavy.intersection(sys.modules)))
     run = [sys.executable, "-c", program]
     output = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
     assert output.stdout == "[]\n"
+
+
+# The order of the tests
+
+
+def test_the_longest_files_are_there():
+    assert all((ROOT / name).is_file() for name in LONGEST)
