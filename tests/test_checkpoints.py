@@ -12,6 +12,7 @@ from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
 from nestrade_lib.training.checkpoints import Checkpoints
+from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend
 
@@ -52,7 +53,7 @@ class KillAt(keras.callbacks.Callback):
             raise Killed
 
 
-def build(budget, optimizer="adam", **options):
+def build(budget, optimizer="adam", run_eagerly=EAGER, **options):
     keras.utils.clear_session()
     keras.utils.set_random_seed(3)
     network = keras.Sequential(
@@ -66,7 +67,8 @@ def build(budget, optimizer="adam", **options):
             kl.Dense(3),
         ]
     )
-    network.compile(optimizer, create_loss(), metrics=["accuracy"])
+    compiled = {"metrics": ["accuracy"], "run_eagerly": run_eagerly}
+    network.compile(optimizer, create_loss(), **compiled)
     return Nestrade(network, budget, **{"schedule": SCHEDULE, **options})
 
 
@@ -81,7 +83,7 @@ def train(trainer, data=(X, Y), batch_size=16, **options):
 
 
 CASES = {
-    "cuts": lambda: (build(0.4, growth=1), (X, Y)),
+    "cuts": lambda: (build(0.4, growth=1, run_eagerly=False), (X, Y)),
     "growth": lambda: (build(Budget(params=0.5)), (X, Y)),
     "no cuts": lambda: (build(1), (X, Y)),
     "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),

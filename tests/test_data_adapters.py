@@ -11,6 +11,7 @@ from keras import layers as kl
 
 from nestrade_lib import Nestrade, Schedule
 from nestrade_lib.training.data import data_adapter
+from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend
 
@@ -141,7 +142,7 @@ def test_a_generator_that_ends_stops_the_run_and_says_so(batches):
     network = keras.Sequential(
         [keras.Input((1,)), kl.Dense(6, activation="relu"), kl.Dense(1)]
     )
-    network.compile("adam", "mse")
+    network.compile("adam", "mse", run_eagerly=EAGER)
     schedule = Schedule(start=0.1, stop=0.9, cuts=3, shrink=1)
     trainer = Nestrade(network, 0.5, schedule=schedule)
     with pytest.warns(UserWarning, match="data ended in epoch 2"):
@@ -179,7 +180,7 @@ def test_a_run_takes_data_as_other_libraries_have_them(kind):
     network = keras.Sequential(
         [keras.Input((1,)), kl.Dense(6, activation="relu"), kl.Dense(1)]
     )
-    network.compile("adam", "mse")
+    network.compile("adam", "mse", run_eagerly=EAGER)
     trainer = Nestrade(network, 0.5, schedule=Schedule(0.1, 0.8, 2, shrink=1))
     options = {} if kind == "tables" else {"class_weight": {0: 2.0}}
     if kind == "lists":

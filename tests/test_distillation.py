@@ -8,6 +8,7 @@ from keras import losses
 
 from nestrade_lib import Distillation, Nestrade, Schedule, trace
 from nestrade_lib.distillation import Teacher
+from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend
 
@@ -21,7 +22,7 @@ def classifier(loss, last="linear", outputs=3, shape=(8,), optimizer="adam"):
     keras.utils.set_random_seed(1)
     stack = [kl.Dense(24, activation="relu"), kl.Dropout(0.2), kl.Dense(outputs)]
     network = keras.Sequential([keras.Input(shape), *stack, kl.Activation(last)])
-    network.compile(optimizer, loss, metrics=["accuracy"])
+    network.compile(optimizer, loss, metrics=["accuracy"], run_eagerly=EAGER)
     return network
 
 

@@ -11,6 +11,7 @@ from nestrade_lib.importance import bn_scale, magnitude
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import OPTIMIZERS, random_cut, randomize, trained
+from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend
 
@@ -100,7 +101,7 @@ def test_they_are_scored_each_for_itself(build, tmp_path):
 @pytest.mark.parametrize("build", BUILDS)
 def test_they_are_trained_and_cut(build, tmp_path):
     network = build(tmp_path)
-    network.compile(keras.optimizers.Adam(0.01), "mse")
+    network.compile(keras.optimizers.Adam(0.01), "mse", run_eagerly=EAGER)
     rng = np.random.default_rng(0)
     x = [rng.normal(size=(64, 6)).astype("float32") for _ in network.inputs]
     y = rng.normal(size=(64, 3)).astype("float32")

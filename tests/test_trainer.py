@@ -75,13 +75,14 @@ def test_the_budget_is_met_by_a_plain_network(network, budget, tmp_path):
 
 
 def test_it_learns_what_the_dense_network_learns():
-    trainer = Nestrade(mlp(keras.optimizers.Adam(0.01)), 0.3, schedule=SOON)
+    network = mlp(keras.optimizers.Adam(0.01), run_eagerly=False)
+    trainer = Nestrade(network, 0.3, schedule=SOON)
     trainer.fit(X, Y, epochs=12, batch_size=16, verbose=0)
     assert trainer.evaluate(X, Y, verbose=0)[1] > 0.95
 
 
 def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
-    plain, trainer = mlp(), Nestrade(mlp(), 1)
+    plain, trainer = mlp(run_eagerly=False), Nestrade(mlp(run_eagerly=False), 1)
     keras.utils.set_random_seed(7)
     plain.fit(X, Y, epochs=2, verbose=0)
     keras.utils.set_random_seed(7)
@@ -150,13 +151,13 @@ def test_fit_takes_what_keras_takes(data, options):
 def test_tf_data_is_taken_too():
     tf = pytest.importorskip("tensorflow")
     dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(32)
-    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    trainer = Nestrade(mlp(run_eagerly=False), 0.4, schedule=SOON)
     trainer.fit(dataset, epochs=3, verbose=0, validation_data=dataset)
     assert trainer.met
 
 
 def test_one_epoch_is_enough():
-    trainer = Nestrade(mlp(), 0.4)
+    trainer = Nestrade(mlp(run_eagerly=False), 0.4)
     trainer.fit(X, Y, batch_size=4, epochs=1, verbose=0)
     assert trainer.met and len(trainer.history.epoch) == 1
 
@@ -165,7 +166,7 @@ def test_one_epoch_is_enough():
 def test_as_small_as_possible_within_points_of_accuracy(points):
     schedule = Schedule(start=0.4, stop=0.9, cuts=6, shrink=4)
     trainer = Nestrade(
-        mlp(keras.optimizers.Adam(0.01)),
+        mlp(keras.optimizers.Adam(0.01), run_eagerly=False),
         Budget(max_accuracy_drop=points),
         schedule=schedule,
     )
