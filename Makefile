@@ -1,17 +1,21 @@
-# `make book` and `make test` are all that a reader needs; `make help` names the rest.
+# `make book` and `make test` are all that a reader needs; `make check` before a commit;
+# `make help` names the rest.
 # Each environment is made once, from locked files, and again when its file changes.
 
 PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := -m pip --quiet --disable-pip-version-check
+# Python compiles what is imported when it is: most of an environment never is.
+FETCH  := $(PIP) install --no-compile
 PROSE  := *.md chapters appendix nestrade_lib scripts tests
 
 # As the notebooks' setup cell has it: no start-up messages.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lint lab notebooks serve benchmarks links browser test-colab test-backends \
-        map address vendor lock clean
+.PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
+        test-colab test-backends \
+        map address environments vendor lock clean
 
 help: ## Name these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -20,8 +24,17 @@ book: .venv/stamp ## Build the pages, after installing what they need
 	@$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html"
 
+# Two processes take whole files, in the order that tests/conftest.py gives them.
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+check: lint ## Run lint and the fast tests: two minutes, before each commit
+	@$(BIN)/python $(PYTEST) -m "not slow" tests nestrade_lib
+
 test: lint ## Run every check: lint, unit tests, docstrings, every notebook
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python $(PYTEST) --durations=20
+
+mutants: .venv/stamp ## Seed twenty faults in the library: each must turn a test red
+	@$(BIN)/python -m scripts.mutation_check
 
 lint: .venv/stamp ## Check style, spelling, and what every page keeps to
 	@$(BIN)/ruff check --quiet .
@@ -56,17 +69,19 @@ browser: .venv/stamp ## Test the built pages in Chromium
 test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
 	@rm -rf build
 	@.venv-colab/bin/python $(PIP) install --no-deps --no-build-isolation --force-reinstall .
-	@.venv-colab/bin/python -m pytest -o addopts= -n 2 --durations=10 --dist loadfile --nbval-lax --nbval-current-env \
+	@.venv-colab/bin/python $(PYTEST) -o addopts= --durations=10 --nbval-lax --nbval-current-env \
 	    --nbval-cell-timeout=900 chapters appendix
 
-# JAX compiles each test's networks anew, most of them alike: what it has compiled is kept.
+# JAX compiles each test's networks anew, most of them alike: fast, and what is compiled
+# is kept.
+test-backends: export JAX_DISABLE_MOST_OPTIMIZATIONS := 1
 test-backends: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/jax
 test-backends: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
 test-backends: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
 test-backends: .venv-backends/stamp ## Run the library's tests on JAX and on PyTorch
 	@for backend in jax torch; do echo "KERAS_BACKEND=$$backend"; \
-	    KERAS_BACKEND=$$backend .venv-backends/bin/python -m pytest -o addopts= \
-	        -n 2 --durations=10 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
+	    KERAS_BACKEND=$$backend .venv-backends/bin/python $(PYTEST) -o addopts= \
+	        --durations=10 -m any_backend $$(grep -l any_backend tests/test_*.py) || exit 1; \
 	done
 
 map: ## Write CONTRIBUTING's map of the library from its modules' first lines
@@ -90,24 +105,26 @@ clean: ## Remove what was built; the environments stay
 	rm -rf _build build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find chapters appendix nestrade_lib scripts tests -name __pycache__ -exec rm -r {} +
 
+environments: .venv/stamp .venv-backends/stamp .venv-colab/stamp ## Make all three environments
+
 .venv/stamp: requirements.txt
 	@$(PYTHON) scripts/check_python.py
 	@echo "Installing the locked packages into .venv; this takes a few minutes, once."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python $(PIP) install --require-hashes -r requirements.txt
+	@$(BIN)/python $(FETCH) --require-hashes -r requirements.txt
 	@$(BIN)/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv-colab/stamp: requirements/colab.txt
 	@$(PYTHON) scripts/check_python.py
 	@$(PYTHON) -m venv .venv-colab
-	@.venv-colab/bin/python $(PIP) install --require-hashes -r requirements/colab.txt
+	@.venv-colab/bin/python $(FETCH) --require-hashes -r requirements/colab.txt
 	@touch $@
 
 .venv-backends/stamp: requirements/backends.txt
 	@$(PYTHON) scripts/check_python.py
 	@$(PYTHON) -m venv .venv-backends
-	@.venv-backends/bin/python $(PIP) install -r requirements/backends.txt
+	@.venv-backends/bin/python $(FETCH) -r requirements/backends.txt
 	@.venv-backends/bin/python $(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 

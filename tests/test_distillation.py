@@ -8,6 +8,7 @@ from keras import losses
 
 from nestrade_lib import Distillation, Nestrade, Schedule, trace
 from nestrade_lib.distillation import Teacher
+from nestrade_lib.training.data import data_adapter
 from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend
@@ -220,6 +221,16 @@ def test_a_teacher_answers_once_to_arrays_and_teaches_the_same(monkeypatch):
         np.testing.assert_allclose(one, other, atol=1e-5)
     for name in metrics[0]:
         np.testing.assert_allclose(metrics[0][name], metrics[1][name], atol=1e-5)
+
+
+def test_answers_stay_with_their_samples_when_these_are_shuffled():
+    network = classifier(CASES["sparse logits"][0])
+    teacher = Teacher(network, trace(network), Distillation())
+    batches = data_adapter(X, Y, batch_size=32)
+    batches.learn_from(teacher)
+    batches.start_epoch(0)
+    for x, targets in batches.take(batches.steps)["x"]:
+        np.testing.assert_allclose(targets.answers, network(x), atol=1e-6)
 
 
 class WithStep(keras.Model):

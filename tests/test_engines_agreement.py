@@ -132,9 +132,12 @@ def test_workers_that_are_to_do_something_else_are_told_before_they_do(name):
         side_by_side(chief, other)
 
 
-def test_words_are_told_apart_too():
+def test_types_shapes_and_words_are_told_apart():
     words = [np.array(["some", word], object) for word in ("words", "words", "more")]
     assert digest(words[0]) == digest(words[1]) != digest(words[2])
+    zeros = [np.zeros(4, kind) for kind in ("float32", "int32")]
+    alike = [*zeros, zeros[0].reshape(2, 2), zeros[0].reshape(1, 4)]
+    assert len({digest(each) for each in alike}) == len(alike)
 
 
 def test_a_folder_that_is_not_the_chiefs_is_told(tmp_path):

@@ -11,6 +11,7 @@ from nbformat import v4
 
 from scripts import lint_notebooks
 from scripts.execute_notebooks import execute
+from scripts.mutation_check import mutations
 from scripts.notebooks import ROOT
 from tests.conftest import LONGEST
 
@@ -211,3 +212,12 @@ print(sorted(heavy.intersection(sys.modules)))
 
 def test_the_longest_files_are_there():
     assert all((ROOT / name).is_file() for name in LONGEST)
+
+
+MUTATIONS = mutations()
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_what_a_seeded_fault_replaces_is_there_once(name):
+    text = (ROOT / MUTATIONS[name]["file"]).read_text(encoding="utf-8")
+    assert text.count(MUTATIONS[name]["old"]) == 1

@@ -16,63 +16,16 @@ from keras import optimizers
 from nestrade_lib import count_costs, restructure, trace, verify
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.internals import blank_variables
-from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.probes import random_inputs
 from nestrade_lib.surgery.verification import tolerance
-from tests.support.cuts import outputs, random_cut, randomize, trained, zero_channels
-
-DECAY = optimizers.schedules.ExponentialDecay(0.01, 2, 0.5)
-
-OPTIMIZERS = {
-    "sgd": lambda: optimizers.SGD(0.01),
-    "momentum": lambda: optimizers.SGD(0.01, momentum=0.9),
-    "nesterov": lambda: optimizers.SGD(0.01, momentum=0.9, nesterov=True),
-    "adam": lambda: optimizers.Adam(0.01),
-    "amsgrad": lambda: optimizers.Adam(0.01, amsgrad=True),
-    "adamw": lambda: optimizers.AdamW(0.01, weight_decay=0.1),
-    "rmsprop": lambda: optimizers.RMSprop(0.01, momentum=0.9, centered=True),
-    "lion": lambda: optimizers.Lion(0.01),
-    "adagrad": lambda: optimizers.Adagrad(0.01),
-    "nadam": lambda: optimizers.Nadam(0.01),
-    "ftrl": lambda: optimizers.Ftrl(0.01),
-    "schedule": lambda: optimizers.Adam(DECAY),
-    "clipped": lambda: optimizers.Adam(0.01, global_clipnorm=0.1),
-    "averaged": lambda: optimizers.Adam(0.01, use_ema=True, ema_momentum=0.9),
-    "accumulated": lambda: optimizers.Adam(0.01, gradient_accumulation_steps=3),
-    "scaled": lambda: optimizers.LossScaleOptimizer(optimizers.Adam(0.01)),
-}
-
-
-def small_network():
-    return keras.Sequential(
-        [
-            keras.Input((6, 6, 2)),
-            L.Conv2D(6, 3, activation="sigmoid", name="conv"),
-            L.Conv2D(8, 2, use_bias=False),
-            L.BatchNormalization(),
-            L.ReLU(),
-            L.Flatten(),
-            L.Dense(2),
-        ]
-    )
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_optimizer_goes_on_where_it_was(name):
-    network = small_network()
-    randomize(network)
-    probe = random_inputs(network)
-    trained(network, OPTIMIZERS[name](), probe)
-    if name != "schedule":
-        network.optimizer.learning_rate = 0.005
-    graph = trace(network)
-    mask = random_cut(graph)
-    smaller = restructure(network, mask, graph, probe)
-    assert verify(network, smaller, mask, probe, graph)["step"] <= 1e-5
-    old, new = network.optimizer, smaller.optimizer
-    assert float(new.learning_rate) == float(old.learning_rate)
-    assert int(new.iterations) == int(old.iterations)
-    assert len(new.variables) == len(old.variables)
+from tests.support.cuts import (
+    outputs,
+    random_cut,
+    randomize,
+    small_network,
+    trained,
+    zero_channels,
+)
 
 
 def test_training_goes_on_alike():
@@ -250,7 +203,11 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
-from tests.test_structure_training import *
+from keras import optimizers
+import numpy as np
+from nestrade_lib import restructure, trace, verify
+from nestrade_lib.surgery.probes import random_inputs
+from tests.support.cuts import random_cut, small_network
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     network = small_network()
@@ -297,137 +254,3 @@ def test_fifty_cuts_leave_one_network():
     assert network.layers[0].units == 10
     assert sum(ref() is not None for ref in gone) == 0
     assert np.isfinite(outputs(network, random_inputs(network))[0]).all()
-
-
-@keras.saving.register_keras_serializable("tests")
-class Gentle(optimizers.SGD):
-    """An optimizer with a number of its own that its configuration does not mask."""
-
-    gentleness = 1.0
-
-    def update_step(self, gradient, variable, learning_rate):
-        super().update_step(gradient * self.gentleness, variable, learning_rate)
-
-
-SPARED = {
-    "names": lambda network: {"var_names": ["bias", "beta"]},
-    "variable": lambda network: {"var_list": [network.get_layer("a").kernel]},
-}
-
-
-@pytest.mark.any_backend
-@pytest.mark.parametrize("built", [True, False])
-@pytest.mark.parametrize("scaled", [False, True])
-@pytest.mark.parametrize("spared", SPARED)
-def test_exclusions_from_weight_decay_are_carried_over(spared, scaled, built):
-    network = keras.Sequential(
-        [keras.Input((4,)), L.Dense(6, "relu", name="a"), L.Dense(3), L.Dense(2)]
-    )
-    randomize(network)
-    inner = optimizers.AdamW(1e-3, weight_decay=0.5)
-    excluded = SPARED[spared](network)
-    inner.exclude_from_weight_decay(**excluded)
-    network.compile(optimizers.LossScaleOptimizer(inner) if scaled else inner, "mse")
-    if built:
-        network.optimizer.build(network.trainable_variables)
-    once = restructure(network, random_cut(trace(network)))
-    twice = restructure(once, np.arange(trace(once).count) != 0)
-    for smaller in (once, twice):
-        if not smaller.optimizer.built:
-            smaller.optimizer.build(smaller.trainable_variables)
-        before = [keras.ops.convert_to_numpy(v) for v in smaller.trainable_variables]
-        nothing = [keras.ops.zeros(v.shape) for v in smaller.trainable_variables]
-        innermost(smaller.optimizer).apply(nothing, smaller.trainable_variables)
-        for variable, value in zip(smaller.trainable_variables, before):
-            stays = np.array_equal(value, keras.ops.convert_to_numpy(variable))
-            end = "bias" if "var_names" in excluded else "a/kernel"
-            assert stays == variable.path.endswith(end), variable.path
-
-
-@pytest.mark.any_backend
-def test_verification_sees_lost_exclusions():
-    network = small_network()
-    randomize(network)
-    optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    network.compile(optimizer, "mse")
-    optimizer.build(network.trainable_variables)
-    graph = trace(network)
-    mask = random_cut(graph)
-    smaller = restructure(network, mask, graph)
-    assert verify(network, smaller, mask, graph=graph)["step"] <= 1e-5
-    smaller.optimizer = optimizers.AdamW(1e-3, weight_decay=0.5)
-    smaller.optimizer.build(smaller.trainable_variables)
-    assert verify(network, smaller, mask, graph=graph)["step"] > 1e-5
-
-
-@pytest.mark.any_backend
-@pytest.mark.parametrize("scaled", [False, True])
-def test_what_is_set_on_an_optimizer_beside_its_configuration_is_carried_over(scaled):
-    network = small_network()
-    inner = Gentle(0.01)
-    inner.gentleness = 0.25
-    network.compile(optimizers.LossScaleOptimizer(inner) if scaled else inner, "mse")
-    network.optimizer.build(network.trainable_variables)
-    smaller = restructure(network, random_cut(trace(network)))
-    assert innermost(smaller.optimizer).gentleness == 0.25
-
-
-def of_backend(name):
-    """The backend's own function of this name."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return getattr(tf.nn, name)
-    if backend == "jax":
-        import jax
-
-        return getattr(jax.nn, name)
-    import torch
-
-    return getattr(torch.nn.functional, name)
-
-
-@pytest.mark.any_backend
-def test_activations_of_the_backend_and_their_very_functions_are_kept():
-    """Also where the backend's function of a name is another than Keras'."""
-    relu, gelu, silu, leaky = map(of_backend, ("relu", "gelu", "silu", "leaky_relu"))
-    sigmoid, softplus, tanh = map(of_backend, ("sigmoid", "softplus", "tanh"))
-    x = keras.Input((5, 3))
-    y = L.Conv1D(6, 1, activation=leaky, name="leaky")(x)
-    y = L.LSTM(4, tanh, recurrent_activation=sigmoid, return_sequences=True)(y)
-    y = L.RNN([L.GRUCell(4, activation=tanh), L.SimpleRNNCell(3, activation=relu)])(y)
-    y = L.Dense(6, activation=gelu, name="gelu")(y)
-    y = L.Activation(silu, name="silu")(L.Dense(6)(y))
-    y = L.Dense(6, activation=softplus, name="softplus")(y)
-    y = L.Dense(6, activation=keras.ops.elu, name="elu")(y)
-    y = L.Dense(3, activation=silu, name="kept")(y)
-    network = keras.Model(x, L.Dense(2)(y))
-    randomize(network)
-    graph = trace(network, ignored_layers=["kept"])
-    assert graph.count == 6 + 4 + 4 + 3 + 6 + 6 + 6
-    probe = random_inputs(network)
-    once = restructure(network, random_cut(graph), graph, probe)
-    again = trace(once, ignored_layers=["kept"])
-    twice = restructure(once, random_cut(again, share=0.2), again, probe)
-    for smaller in (once, twice):
-        for name, function in {
-            "leaky": leaky, "gelu": gelu, "silu": silu, "softplus": softplus,
-            "kept": silu, "elu": keras.ops.elu,
-        }.items():  # fmt: skip
-            assert smaller.get_layer(name).activation is function
-
-
-def test_softmax_of_the_backend_keeps_what_it_normalizes():
-    if keras.backend.backend() == "torch":
-        pytest.skip("PyTorch's softmax has to be told the axis")
-    softmax = of_backend("softmax")
-    network = keras.Sequential([
-        keras.Input((4,)), L.Dense(6, "relu"), L.Dense(5, softmax), L.Dense(2, softmax),
-    ])  # fmt: skip
-    randomize(network)
-    graph = trace(network)
-    assert graph.count == 6
-    smaller = restructure(network, random_cut(graph), graph)
-    assert smaller.layers[-1].activation is softmax

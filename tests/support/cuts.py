@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+from keras import layers as L
 
 OPTIMIZERS = [
     lambda: keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True),
@@ -50,6 +51,20 @@ def zero_channels(network, graph, mask):
                 gone = (groups >= 0) & ~mask[groups]
                 value[(slice(None),) * axis + (gone,)] = 0
         variable.assign(value)
+
+
+def small_network():
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            L.Conv2D(6, 3, activation="sigmoid", name="conv"),
+            L.Conv2D(8, 2, use_bias=False),
+            L.BatchNormalization(),
+            L.ReLU(),
+            L.Flatten(),
+            L.Dense(2),
+        ]
+    )
 
 
 def outputs(network, probe):

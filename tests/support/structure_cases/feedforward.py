@@ -173,7 +173,7 @@ def layer_normalization_keeps_its_channels():
 
 @case(14)
 def rms_normalization():
-    return sequence(L.Dense(8), L.RMSNormalization(), L.Dense(6, "gelu"))
+    return sequence(L.Dense(8), L.RMSNormalization(epsilon=0.1), L.Dense(6, "gelu"))
 
 
 @case(6)
