@@ -221,3 +221,6 @@ MUTATIONS = mutations()
 def test_what_a_seeded_fault_replaces_is_there_once(name):
     text = (ROOT / MUTATIONS[name]["file"]).read_text(encoding="utf-8")
     assert text.count(MUTATIONS[name]["old"]) == 1
+    for test in MUTATIONS[name]["tests"]:
+        file, function = test.split("[")[0].split("::")
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
