@@ -9,8 +9,8 @@ The public names below are imported when they are first used, so that
 ((60000, 28, 28, 1), (10000,))
 """
 
-from nestrade_lib.lazy import attach_stub
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

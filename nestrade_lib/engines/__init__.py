@@ -7,6 +7,6 @@ Names are imported when they are first used: no backend is loaded before.
 <single: 1 replica>
 """
 
-from nestrade_lib.lazy import attach_stub
+import lazy_loader
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

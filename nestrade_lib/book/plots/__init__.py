@@ -3,6 +3,6 @@
 Every function draws on new axes and returns the figure; ``plt.show()`` ends the cell.
 """
 
-from nestrade_lib.lazy import attach_stub
+import lazy_loader
 
-__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
