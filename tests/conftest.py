@@ -44,6 +44,8 @@ chapters/many-machines.ipynb
 tests/test_keras_bugs.py
 tests/test_structure_applications.py
 README.md
+tests/test_annealing.py
+tests/test_distillation.py
 tests/test_equal_paths.py
 chapters/regularization.ipynb
 appendix/solutions/getting-started.ipynb

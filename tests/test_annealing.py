@@ -1,5 +1,6 @@
 """The learning rate of each step, whatever optimizer and loop take it."""
 
+import functools
 import math
 
 import keras
@@ -10,7 +11,10 @@ from nestrade_lib import Nestrade, Schedule
 from nestrade_lib.optimizers import innermost
 from nestrade_lib.training.annealing import AnnealedOptimizer
 from nestrade_lib.training.timetable import Timetable
-from tests.support.small import SOON, X, Y, mlp
+from tests.support import small
+from tests.support.small import SOON, X, Y
+
+mlp = functools.partial(small.mlp, run_eagerly=False)  # rates inside traced steps
 
 pytestmark = pytest.mark.any_backend
 EPOCHS, STEPS = 3, 12  # batches of 16
