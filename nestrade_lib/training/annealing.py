@@ -35,7 +35,8 @@ def annealed(step, start, steps):
     """
     step, start, steps = (ops.cast(x, "float32") for x in (step, start, steps))
     is_dense = step < start
-    first, lowest = ops.where(is_dense, 0.0, start), ops.where(is_dense, LOWEST, 0.0)
+    first = ops.where(is_dense, 0.0, start)
+    lowest = LOWEST * ops.cast(is_dense, "float32")
     length = ops.maximum(ops.where(is_dense, start, steps - start), 1.0)
     progress = ops.minimum((step + 0.5 - first) / length, 1.0)
     return lowest + (1 - lowest) * (1 + ops.cos(math.pi * progress)) / 2
