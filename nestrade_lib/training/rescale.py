@@ -114,8 +114,10 @@ def grow_if_due(run):
         if isinstance(data.x, np.ndarray) and isinstance(data.y, np.ndarray):
             costs = trainer.dense_totals, run.pruned.totals()
             dense, now = (total["activation_bytes"] for total in costs)
+            run.pruned.unwrap_optimizer()  # a copy of the network has none of our own
             parts = run.engine, run.network, run.pruned.graph, data.x, data.y
             state.rescale = measure_rescale(*parts, data.batch_size, dense / now)
+            run.wrap_optimizer()
             growth = state.rescale.factor
     steps = data.steps
     state.growth = min(growth, max(1, data.rows // data.batch_size))

@@ -144,11 +144,11 @@ class Run:
             pruned.teacher.load(saved["teacher"])
         pruned.unwrap_optimizer()
         pruning.adopt_masked(self, state.mask)
+        pruned.timings = saved["timings"]  # which say whether the budget is met
         self.wrap_optimizer()
         assign(self.network.variables, saved["network"])
         assign(self.network.optimizer.variables, saved["optimizer"])
         self.attach_teacher()
-        pruned.timings = saved["timings"]
         self.callbacks.set_params({**self.callbacks.params, "steps": data.steps})
         self.callbacks.set_model(self.network)
 
