@@ -1,6 +1,6 @@
 """Distillation: the network before its first cut teaches what is left of it.
 
-A label names the right class. The answers of a trained network also tell how near each
+A label names the right class. The answers of a trained network also show how near each
 of the others came, and a small network learns from that what labels alone do not show
 (Hinton et al. 2015). Here the teacher is the network itself: a copy from just before
 the first cut. Nothing else has to be trained, and no data are needed beside its own.

@@ -1,4 +1,4 @@
-"""Before and after, a row a layer: what a run took away."""
+"""Before and after, one row per layer: what a run removed."""
 
 from dataclasses import dataclass
 
