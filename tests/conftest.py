@@ -28,7 +28,7 @@ else:
     torch.backends.mkldnn.enabled = False
 
 ROOT = Path(__file__).resolve().parent.parent
-# The files that take longest, the longest first; the rest take less than a minute each.
+# The files that take longest, the longest first: `make check` leaves them to `make test`.
 LONGEST = """
 tests/test_engines_workers.py
 tests/test_engines.py
@@ -51,6 +51,12 @@ chapters/regularization.ipynb
 appendix/solutions/getting-started.ipynb
 chapters/input-pipelines.ipynb
 tests/test_harness.py
+tests/test_structure_cases.py
+tests/test_structure_training.py
+tests/test_foreseen_costs.py
+tests/test_engines_agreement.py
+tests/test_launch.py
+tests/test_package.py
 """.split()
 
 

@@ -86,6 +86,20 @@ def test_measuring_changes_nothing_and_a_run_says_what_it_found():
     assert trainer.rescale.freed > 1 and trainer.rescale.noise_scale > 0
 
 
+def test_a_run_whose_learning_rate_is_annealed_grows_by_what_it_measures(monkeypatch):
+    monkeypatch.setattr(rescale, "noise_scale", lambda *args, **kwargs: 1e9)
+    monkeypatch.setattr(rescale, "_seconds_per_sample", lambda *args: 1 / args[-1])
+    built = network()
+    schedule = Schedule(0.2, 0.5, cuts=2, max_pruning_ratio=1)
+    trainer = Nestrade(built, 0.3, schedule=schedule, growth="auto")
+    trainer.fit(X, Y, batch_size=16, epochs=5, verbose=0)
+    assert trainer.rescale.factor > 1
+    steps = int(trainer.network.optimizer.iterations)
+    assert steps < 5 * 512 // 16  # fewer, since batches are larger
+    assert isinstance(trainer.network.optimizer, keras.optimizers.Adam)
+    assert float(trainer.network.optimizer.learning_rate) == pytest.approx(1e-3)
+
+
 def test_the_estimate_of_noise_has_no_bias():
     # Gradients of known mean and variance: 3 in each of 4 places, variance 8 a sample.
     rng = np.random.default_rng(0)
