@@ -1,8 +1,10 @@
 """The package as it is installed: its version, its dependencies, its parts."""
 
 import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,20 @@ for module in pkgutil.walk_packages(nestrade_lib.__path__, "nestrade_lib."):
 print([name for name in sys.modules if "nestrade_lib.book" in name])
 """
     assert output_of(program) == "[]\n"
+
+
+def test_an_installed_library_has_every_file_of_the_source(tmp_path):
+    library = ROOT / "nestrade_lib"
+    shutil.copytree(library, tmp_path / library.name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    offline = ["--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*command, *offline, "--wheel-dir", tmp_path, tmp_path], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    tracked = ["git", "ls-files", "nestrade_lib"]
+    files = subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert set(files.stdout.split()) <= set(zipfile.ZipFile(wheel).namelist())
 
 
 def test_the_book_says_how_to_install_what_it_draws_with():
