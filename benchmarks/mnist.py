@@ -6,7 +6,7 @@
 
 All networks train on all 60,000 images; the figures are of the 10,000 test images after
 the *last* epoch. Settings were chosen on 50,000 and 10,000 of the training images:
-``benchmarks/README.md`` tells how. What has been measured is not measured again.
+see ``appendix/what-was-tried.md``. What has been measured is not measured again.
 """
 
 import argparse

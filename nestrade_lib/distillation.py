@@ -31,8 +31,8 @@ _SMALLEST = 1e-7  # of a probability, as in Keras
 class Distillation:
     """How much the teacher counts, and how its answers are compared.
 
-    The defaults were chosen on MNIST's validation split; ``benchmarks/README.md``
-    keeps the experiments.
+    The defaults were chosen on MNIST's validation split; ``appendix/what-was-tried.md``
+    lists the experiments.
 
     Attributes
     ----------

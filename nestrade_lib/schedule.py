@@ -111,8 +111,8 @@ class Budget:
 class Schedule:
     """When the cuts fall, in shares of the whole run.
 
-    The defaults were chosen on MNIST's validation split; ``benchmarks/README.md``
-    keeps the experiments.
+    The defaults were chosen on MNIST's validation split; ``appendix/what-was-tried.md``
+    lists the experiments.
 
     Attributes
     ----------

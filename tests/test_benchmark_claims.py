@@ -155,3 +155,31 @@ def test_the_grain_of_a_gpu_is_that_of_the_record():
     assert "saw {:.0f} thousand images a second, {:.0f} thousand".format(*fed) in page
     assert "after some 10,500 steps" in page
     assert 1000 * (fits[0] - fits[1]) / saved == pytest.approx(10_500, rel=0.01)
+
+
+def test_every_error_in_what_was_tried_is_in_the_record_that_it_names():
+    text = (RESULTS / "experiments.jsonl").read_text(encoding="utf-8")
+    recorded = {}
+    for row in map(json.loads, text.splitlines()):
+        recorded.setdefault(row["group"], set()).update(two_decimals(row))
+    for path in RESULTS.rglob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        name = path.relative_to(RESULTS).with_suffix("").as_posix()
+        values = set(two_decimals(content))
+        recorded.setdefault(name.removeprefix("mnist/"), set()).update(values)
+    page = (ROOT / "appendix/what-was-tried.md").read_text(encoding="utf-8")
+    for paragraph in re.split(r"\n\n|\n- ", page):
+        named = re.findall(r"`([\w/-]+)`", paragraph)
+        values = set().union(*(recorded.get(name, ()) for name in named))
+        quoted = set(re.findall(r"(?<![\d.])\d+\.\d\d(?!\d)", paragraph))
+        assert quoted <= values, (quoted - values, paragraph)
+
+
+def two_decimals(content):
+    """Yield every number in nested JSON `content`, rounded as prose quotes it."""
+    if isinstance(content, int | float):
+        yield f"{content:.2f}"
+    elif isinstance(content, dict | list):
+        nested = content.values() if isinstance(content, dict) else content
+        for value in nested:
+            yield from two_decimals(value)
