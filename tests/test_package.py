@@ -55,7 +55,9 @@ def test_an_installed_library_has_every_file_of_the_source(tmp_path):
     subprocess.run([*command, *offline, "--wheel-dir", tmp_path, tmp_path], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     tracked = ["git", "ls-files", "nestrade_lib"]
-    files = subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True)
+    files = subprocess.run(
+        tracked, cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert set(files.stdout.split()) <= set(zipfile.ZipFile(wheel).namelist())
 
 
