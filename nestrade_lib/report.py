@@ -24,9 +24,9 @@ class Report:
     ...     return keras.Sequential([keras.Input((4,)), hidden, out])
     >>> Report(count_costs(network(8)), count_costs(network(2)))
     layer   output          MACs        parameters
-    hidden  8 → 2   32 → 8   25 %    40 → 10  25 %
-    out     2       16 → 4   25 %    18 → 6   33 %
-    total           48 → 12  25 %    58 → 16  28 %
+    hidden  8 → 2   32 → 8   25.0 %  40 → 10  25.0 %
+    out     2       16 → 4   25.0 %  18 → 6   33.3 %
+    total           48 → 12  25.0 %  58 → 16  27.6 %
     """
 
     before: CostTable
@@ -77,4 +77,4 @@ def _change(old, new):
 def _pair(old, new):
     if not old or new is None:
         return "-", ""
-    return _change(f"{old:,}", f"{new:,}"), f"{new / old:.0%}".replace("%", " %")
+    return _change(f"{old:,}", f"{new:,}"), f"{new / old:.1%}".replace("%", " %")

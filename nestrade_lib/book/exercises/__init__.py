@@ -1,14 +1,15 @@
-"""Self-checks for the book's exercises: they work offline and say what is off.
+"""Self-checks for the book's exercises: they work offline and say what is wrong.
 
 Each takes the reader's answer and returns nothing but praise, or raises an
-`AssertionError` that tells what was expected and what came, without the solution.
+`AssertionError` with what was expected and what came, without the solution.
 A file holds the checks of one subject; all are called from here.
 
 >>> from nestrade_lib.book import exercises
 >>> exercises.check_soft_threshold([0.0, -0.7, 0.3])
-Right: half a unit nearer to zero, and never past it.
+Right: half a unit closer to zero, and never past it.
 """
 
+from nestrade_lib.book.exercises.choices import check_choice
 from nestrade_lib.book.exercises.data_parallel import (
     check_lighter_vgg,
     check_merged_statistics,
@@ -18,6 +19,7 @@ from nestrade_lib.book.exercises.getting_started import (
     check_convolution_macs,
     check_l1_penalty,
     check_small_network,
+    check_softmax,
 )
 from nestrade_lib.book.exercises.input_pipelines import (
     check_needed_rate,
@@ -30,6 +32,7 @@ from nestrade_lib.book.exercises.many_machines import (
     check_read_newest,
 )
 from nestrade_lib.book.exercises.regularization import (
+    check_dropout_variance,
     check_elastic_step,
     check_few_units,
     check_soft_threshold,
@@ -44,8 +47,10 @@ from nestrade_lib.book.exercises.training import check_budget_path, check_readin
 __all__ = [
     "check_budget_path",
     "check_channel_parameters",
+    "check_choice",
     "check_convolution_macs",
     "check_devices_for_deadline",
+    "check_dropout_variance",
     "check_elastic_step",
     "check_few_units",
     "check_hours_between_failures",
@@ -60,6 +65,7 @@ __all__ = [
     "check_ring_traffic",
     "check_small_network",
     "check_soft_threshold",
+    "check_softmax",
     "check_shifted",
     "check_worker_rows",
 ]

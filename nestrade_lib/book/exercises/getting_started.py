@@ -1,4 +1,4 @@
-"""Counting what a layer costs, and a small network."""
+"""What a layer costs, a penalty, a softmax, and a small network."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ def check_convolution_macs(answer: int) -> None:
         f'Not yet: {answer:,} MACs are those of "valid" padding.'
     )
     assert answer == macs, f"Not yet: {answer!r} is not the number of MACs."
-    print("Right: one weight, one use a position.")
+    print("Right: each weight is used once per position.")
 
 
 def check_l1_penalty(function: Callable[[np.ndarray, float], float]) -> None:
@@ -62,6 +62,46 @@ def check_l1_penalty(function: Callable[[np.ndarray, float], float]) -> None:
             f"expected {np.round(expected, 4)}, got {np.round(got, 4)}."
         )
     print("Right: the sum of all distances from zero.")
+
+
+def check_softmax(function: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Check a function from logits ``(batch, classes)`` to probabilities.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array and returns an array of the same shape.
+
+    Examples
+    --------
+    >>> check_softmax(lambda logits: logits / logits.sum(axis=1, keepdims=True))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for the logits [0.0, 0.0] expected [0.5, 0.5], got [nan, nan].
+    """
+    rng = np.random.default_rng(0)
+    batches = [
+        [[0, 0]],
+        [[1, 2, 3]],
+        [[1000, 1000]],
+        [[-1000, 0]],
+        rng.normal(size=(4, 5)),
+    ]
+    for batch in batches:
+        logits = np.array(batch, float)
+        expected = np.exp(logits - logits.max(axis=1, keepdims=True))
+        expected /= expected.sum(axis=1, keepdims=True)
+        with np.errstate(all="ignore"):
+            got = np.asarray(function(logits.copy()), float)
+        assert got.shape == expected.shape, (
+            f"Not yet: for logits of shape {expected.shape} the result has shape {got.shape}."
+        )
+        for row, want, have in zip(logits, expected, got, strict=True):
+            assert np.allclose(want, have), (
+                f"Not yet: for the logits {np.round(row, 2).tolist()} expected "
+                f"{np.round(want, 3).tolist()}, got {np.round(have, 3).tolist()}."
+            )
+    print("Right: every row adds up to one, however large its logits are.")
 
 
 def check_small_network(

@@ -27,7 +27,7 @@ def check_soft_threshold(answer: Sequence[float]) -> None:
         )
         expected = float(np.sign(before) * max(abs(before) - 0.5, 0))
         assert np.isclose(got, expected), f"Not yet: the {name} weight is not {got}."
-    print("Right: half a unit nearer to zero, and never past it.")
+    print("Right: half a unit closer to zero, and never past it.")
 
 
 def check_elastic_step(
@@ -56,6 +56,37 @@ def check_elastic_step(
             f"than {round(got, 4)}."
         )
     print("Right: first the length, then the share.")
+
+
+def check_dropout_variance(
+    function: Callable[[np.ndarray, np.ndarray, float], float],
+) -> None:
+    """Check a function ``(weights, inputs, p) -> variance`` of a unit under dropout.
+
+    Parameters
+    ----------
+    function : callable
+        Takes two arrays of one length and the share that is dropped; returns a float.
+
+    Examples
+    --------
+    >>> check_dropout_variance(lambda weights, inputs, p: 0.0)
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for weights [1.0], inputs [2.0] and p = 0.5 expected 4.0, got 0.0.
+    """
+    rng = np.random.default_rng(0)
+    cases = [([1.0], [2.0], 0.5), (rng.normal(size=4), rng.normal(size=4), 0.2)]
+    for weights, inputs, p in cases:
+        weights, inputs = np.array(weights), np.array(inputs)
+        expected = p / (1 - p) * (weights**2 * inputs**2).sum()
+        got = float(function(weights, inputs, p))
+        assert np.isclose(got, expected), (
+            f"Not yet: for weights {np.round(weights, 2).tolist()}, inputs "
+            f"{np.round(inputs, 2).tolist()} and p = {p} expected "
+            f"{np.round(expected, 4)}, got {np.round(got, 4)}."
+        )
+    print("Right: the squares of weight times input, times p over 1 - p.")
 
 
 def check_few_units(

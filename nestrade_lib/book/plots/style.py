@@ -14,6 +14,21 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
 )  # fmt: skip
 INK, PAPER = "#262626", "#FFFFFF"
 
+# One meaning for each colour: blue and orange are training and test, and the signs of
+# weights; a cost has its own colour wherever it is drawn.
+COST_COLOURS = {
+    "params": GREEN,
+    "macs": PURPLE,
+    "activation_bytes": SKY,
+    "latency": RED,
+}
+COST_NAMES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "activation_bytes": "activation bytes",
+    "latency": "latency",
+}
+
 _STYLE: dict = {
     "axes.edgecolor": INK,
     "axes.facecolor": PAPER,

@@ -1,5 +1,6 @@
 """What networks cost, and how their training went."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -7,12 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from nestrade_lib.book.plots.style import (
-    BLUE,
-    INK,
-    ORANGE,
-    style,
-)
+from nestrade_lib.book.plots.style import COST_COLOURS, COST_NAMES, INK, style
 from nestrade_lib.costs import CostTable
 from nestrade_lib.trainer import Nestrade
 
@@ -44,10 +40,14 @@ def plot_costs(costs: CostTable) -> Figure:
     with style():
         figure, axes = plt.subplots(1, 2, figsize=(7, 0.4 * len(layers) + 0.6))
         for axis, color, (title, share) in zip(
-            axes, (BLUE, ORANGE), shares.items(), strict=True
+            axes,
+            (COST_COLOURS["params"], COST_COLOURS["macs"]),
+            shares.items(),
+            strict=True,
         ):
             bars = axis.barh(names, 100 * np.array(share), color=color)
-            axis.bar_label(bars, fmt="%.0f %%", padding=3)
+            labels = ["< 1 %" if 0 < x < 0.01 else f"{100 * x:.0f} %" for x in share]
+            axis.bar_label(bars, labels, padding=3)
             axis.invert_yaxis()
             axis.set(title=title, xlim=(0, 115), xticks=[])
             axis.spines["bottom"].set_visible(False)
@@ -97,6 +97,8 @@ def plot_history(history: keras.callbacks.History, metric: str = "accuracy") -> 
 def plot_run(trainer: Nestrade) -> Figure:
     """Draw how a Nestrade run went: widths and costs at each cut, accuracy each epoch.
 
+    The first two panels end shortly after the last cut, the third with the run.
+
     Parameters
     ----------
     trainer : nestrade_lib.Nestrade
@@ -117,30 +119,30 @@ def plot_run(trainer: Nestrade) -> Figure:
     """
     if trainer.history is None or not trainer.history.epoch:
         raise ValueError("Nothing to draw yet: call fit first.")
-    moments = [
-        0.0,
-        *(cut.epoch for cut in trainer.cuts),
-        max(trainer.history.epoch) + 1,
-    ]
+    end = max(trainer.history.epoch) + 1
+    last_cut = max((cut.epoch for cut in trainer.cuts), default=end)
+    shown = min(1.3 * last_cut, end)
+    moments = [0.0, *(cut.epoch for cut in trainer.cuts), end]
+
+    def steps(axis, dense, after, **line):
+        shares = [100 * n / dense for n in (dense, *after, *(after[-1:] or [dense]))]
+        axis.step(moments, shares, where="post", **line)
+
     with style():
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(7, 2.4))
-        for layer, width in trainer.dense_widths.items():
+        lines = itertools.cycle(["-", "--", ":", "-."])
+        for (layer, width), line in zip(trainer.dense_widths.items(), lines):
             after = [cut.widths.get(layer, width) for cut in trainer.cuts]
-            shares = [
-                100 * n / width for n in (width, *after, *(after[-1:] or [width]))
-            ]
-            left.step(moments, shares, where="post", label=layer)
-        left.set(title="channels left", xlabel="epoch", ylabel="%", ylim=(0, 104))
-        left.legend()
+            steps(left, width, after, label=layer, color=INK, ls=line)
+        left.set(title="channels left", ylabel="%")
         for cost in trainer.budget.shares:
-            dense = trainer.dense_totals[cost]
             after = [cut.costs[cost] for cut in trainer.cuts]
-            shares = [
-                100 * n / dense for n in (dense, *after, *(after[-1:] or [dense]))
-            ]
-            middle.step(moments, shares, where="post", label=cost.replace("_", " "))
-        middle.set(title="cost left", xlabel="epoch", ylabel="%", ylim=(0, 104))
-        middle.legend()
+            steps(middle, trainer.dense_totals[cost], after, color=COST_COLOURS[cost],
+                  label=COST_NAMES[cost])  # fmt: skip
+        middle.set(title="cost left")
+        for axis in (left, middle):
+            axis.set(xlabel="epoch", ylim=(0, 104), xlim=(0, shown))
+            axis.legend()
         epochs = [n + 1 for n in trainer.history.epoch]
         for name, marker in (("accuracy", "o-"), ("val_accuracy", "s-")):
             if name in trainer.history.history:
@@ -160,14 +162,14 @@ def plot_curve(
     shares: Sequence[float],
     dense: float,
 ) -> Figure:
-    """Draw the errors of several methods over what is left of the work.
+    """Draw the errors of several methods over the share of MACs that was allowed.
 
     Parameters
     ----------
     errors, deviations : dict of str to sequence of float
         Of each method the mean errors and their standard deviations, in percent.
     shares : sequence of float
-        What is left at each point, in percent.
+        What was allowed at each point, in percent.
     dense : float
         Error of the dense network, in percent.
 
@@ -180,18 +182,19 @@ def plot_curve(
     >>> figure = plot_curve({"a": [1.0, 2.0]}, {"a": [0.1, 0.2]}, [50, 10], dense=0.7)
     >>> plt.close(figure)
     """
-    places = np.arange(len(shares))
     with style():
         figure, axis = plt.subplots(figsize=(6, 3.2))
         axis.axhline(dense, color=INK, ls=":", lw=1)
-        axis.annotate("dense", (places[-1], dense), (0, -12), textcoords="offset points",
-                      ha="right")  # fmt: skip
-        spread = np.linspace(-0.12, 0.12, len(errors))
-        for name, shift, mark in zip(errors, spread, "os^DvP", strict=False):
-            axis.errorbar(places + shift, errors[name], deviations[name], label=name,
-                          marker=mark, ms=4, lw=1.2, capsize=2)  # fmt: skip
-        axis.set(yscale="log", xlabel="% of the MACs left", ylabel="% test error")
-        axis.set_xticks(places, [f"{share:g}" for share in shares])
+        axis.annotate("dense", (min(shares), dense), (0, -12),
+                      textcoords="offset points", ha="right")  # fmt: skip
+        apart = np.geomspace(1.06, 1 / 1.06, len(errors))
+        for name, factor, mark in zip(errors, apart, "os^DvP", strict=False):
+            axis.errorbar(factor * np.array(shares), errors[name], deviations[name],
+                          label=name, marker=mark, ms=4, lw=1.2, capsize=2)  # fmt: skip
+        axis.set(xscale="log", yscale="log", xlabel="% of the MACs allowed",
+                 ylabel="% test error")  # fmt: skip
+        axis.set_xticks(shares, [f"{share:g}" for share in shares])
+        axis.invert_xaxis()
         ticks = [0.5, 0.7, 1, 1.5, 2, 3, 5]
         axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()

@@ -1,0 +1,87 @@
+"""Questions with one right choice: every wrong one has a hint of its own."""
+
+RIGHT = "Right: "
+CHOICES = {
+    "gs-halved": {
+        "a": "its window still covers the same positions, but count its weights again.",
+        "b": "that is what halving one of its two widths does.",
+        "c": RIGHT + "half as many channels come in, and half as many go out.",
+        "d": "there is no third width: the window and the positions stay as they are.",
+    },
+    "gs-batch": {
+        "a": "each image still passes through the same layers.",
+        "b": "an epoch still contains every image once.",
+        "c": RIGHT + "the same images, in half as many batches.",
+        "d": "the layers do not depend on how many images come at a time.",
+    },
+    "rg-group": {
+        "a": "every unit with a price on it loses some of its length.",
+        "b": "5 was taken from each weight. The group lasso takes it from the norm.",
+        "c": RIGHT + "the norm is 5, and 5 is what the step takes.",
+        "d": "the step never changes a group's direction, unless the group vanishes.",
+    },
+    "rg-rate": {
+        "a": "the length of a step is the product of the learning rate and c.",
+        "b": RIGHT + "the product of learning rate and c stays as it was.",
+        "c": "then each step takes twice the length.",
+        "d": "the length of a step is proportional to c, not to its square.",
+    },
+    "so-masks": {
+        "a": "look again at the measured times of the masked network.",
+        "b": "zeros are multiplied like any other number.",
+        "c": RIGHT
+        + "zeros are multiplied like any other number; only the cut removes work.",
+        "d": "the array of a mask costs little, but does the mask remove any work?",
+    },
+    "so-flatten": {
+        "a": "that order holds if all positions of one channel lie together.",
+        "b": RIGHT
+        + "the channels are the last axis, so they repeat at every position.",
+        "c": "both channels occur once per position.",
+        "d": "nothing is summed: flattening only changes the shape.",
+    },
+    "tm-budget": {
+        "a": "a budget of MACs says nothing about parameters.",
+        "b": RIGHT
+        + "the network must meet both shares, so the run ends at the harder one.",
+        "c": "shares of two different costs cannot be multiplied.",
+        "d": "each share is a limit of its own, not a part of a sum.",
+    },
+    "tm-epoch": {
+        "a": "a test set that has chosen the epoch is no longer unseen.",
+        "b": "an average over epochs describes no network that you could use.",
+        "c": "the first epoch describes a network that training then changed.",
+        "d": RIGHT + "it was fixed in advance, so the test set has chosen nothing.",
+    },
+}
+
+
+def check_choice(question: str, choice: str) -> None:
+    """Check the letter chosen for a question of the book.
+
+    Parameters
+    ----------
+    question : str
+        The question's name, as the chapter gives it.
+    choice : str
+        A letter.
+
+    Examples
+    --------
+    >>> check_choice("gs-batch", "a")
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: each image still passes through the same layers.
+    >>> check_choice("gs-batch", "c")
+    Right: the same images, in half as many batches.
+    """
+    assert question in CHOICES, (
+        f"There is no question {question!r}. The names are: {', '.join(CHOICES)}."
+    )
+    feedback = CHOICES[question]
+    letter = choice.strip().lower() if isinstance(choice, str) else choice
+    assert isinstance(letter, str) and letter in feedback, (
+        f"Not yet: expected one of the letters {', '.join(feedback)}, got {choice!r}."
+    )
+    assert feedback[letter].startswith(RIGHT), f"Not yet: {feedback[letter]}"
+    print(feedback[letter])
