@@ -142,7 +142,9 @@ def test_the_grain_of_a_gpu_is_that_of_the_record():
     assert f"**{shares[1]:.2f}** at multiples of 8" in page
     assert f"it takes {shares[1]:.2f} of the time" in page
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    sentence = f"took {shares[1]:.2f} of the time per step, but {shares[0]:.2f} at odd widths"
+    sentence = (
+        f"took {shares[1]:.2f} of the time per step, but {shares[0]:.2f} at odd widths"
+    )
     assert sentence in " ".join(readme.split())
     peaks = [row["share_of_product_percent"] for row in (dense, eights)]
     assert f"{peaks[0]:.0f} % of what one large matrix" in page
