@@ -1,23 +1,79 @@
-"""Pictures that move without a kernel: a slider linked to pictures drawn before.
+"""Pictures that move without a kernel: sliders over pictures drawn before.
 
-The link runs in the page, so that a static book moves as a notebook does. A picture
-in a widget cannot carry alt text: show the same content as a figure beside it.
+The sliders are plain HTML, so that they work in a notebook, in the built book, from a
+file, and by keyboard alone. Show the same content as a figure beside them, for paper.
 
 >>> import matplotlib.pyplot as plt
->>> slider = picture_slider({"0": plt.figure(), "1": plt.figure()}, "strength")
->>> slider.children[0].options
-('0', '1')
+>>> picture_slider({"0": plt.figure(), "1": plt.figure()}, "strength")
+sliders over 2 pictures: strength (0, 1)
 """
 
+import base64
+import html
 import io
+import itertools
+import json
 from collections.abc import Callable, Mapping, Sequence
 
-import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
+
+# Runs where a slider moves: says its value, and shows the one picture for all values.
+_MOVED = (
+    "const box = this.closest('.picture-sliders'); let chosen = 0;"
+    "for (const slider of box.querySelectorAll('input')) {"
+    " const values = JSON.parse(slider.dataset.values);"
+    " chosen = chosen * values.length + Number(slider.value);"
+    " slider.nextElementSibling.value = values[slider.value];"
+    " slider.setAttribute('aria-valuetext', values[slider.value]); }"
+    "box.querySelectorAll('img').forEach((picture, n) => {"
+    " picture.style.display = n === chosen ? 'block' : 'none'; });"
+)
 
 
-def picture_slider(pictures: Mapping[str, Figure], name: str) -> ipywidgets.VBox:
+class PictureSliders:
+    """Sliders above pictures, one for each combination of their values.
+
+    Attributes
+    ----------
+    settings : dict of str to list of str
+        By the slider's name, its values.
+    pictures : list of bytes
+        PNG files, in the order of the combinations, the last slider's value first.
+    """
+
+    def __init__(self, settings: Mapping[str, list[str]], pictures: list[bytes]):
+        self.settings = dict(settings)
+        self.pictures = pictures
+
+    def __repr__(self):
+        named = [f"{name} ({', '.join(of)})" for name, of in self.settings.items()]
+        return f"sliders over {len(self.pictures)} pictures: {'; '.join(named)}"
+
+    def _repr_html_(self):
+        sliders = [
+            '<label style="display: block; max-width: 30em">'
+            f"{html.escape(name)} "
+            f'<input type="range" min="0" max="{len(values) - 1}" value="0" '
+            f'style="width: 100%" aria-valuetext="{html.escape(values[0])}" '
+            f'data-values="{html.escape(json.dumps(values))}" oninput="{_MOVED}">'
+            f"<output>{html.escape(values[0])}</output></label>"
+            for name, values in self.settings.items()
+        ]
+        combinations = itertools.product(*self.settings.values())
+        pictures = []
+        for n, (values, png) in enumerate(zip(combinations, self.pictures, strict=True)):
+            alt = ", ".join(f"{k}: {v}" for k, v in zip(self.settings, values))
+            pictures.append(
+                f'<img style="display: {"none" if n else "block"}; max-width: 100%" '
+                f'alt="{html.escape(alt)}" '
+                f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            )
+        return f'<div class="picture-sliders">{"".join(sliders + pictures)}</div>'
+
+
+def picture_slider(pictures: Mapping[str, Figure], name: str) -> PictureSliders:
     """Make a slider over figures.
 
     Parameters
@@ -29,9 +85,7 @@ def picture_slider(pictures: Mapping[str, Figure], name: str) -> ipywidgets.VBox
 
     Returns
     -------
-    ipywidgets.VBox
-        The slider above the pictures. Where ipywidgets is older than version 8 and
-        has no ``Stack``, the pictures are tabs, one behind the other.
+    PictureSliders
 
     Raises
     ------
@@ -49,21 +103,20 @@ def picture_slider(pictures: Mapping[str, Figure], name: str) -> ipywidgets.VBox
 
 def picture_sliders(
     draw: Callable[..., Figure], settings: Mapping[str, Sequence]
-) -> ipywidgets.VBox:
+) -> PictureSliders:
     """Make several sliders over figures, one for each combination of their settings.
 
     Parameters
     ----------
     draw : callable
-        Takes a value of each slider and returns a `matplotlib.figure.Figure`. They are
-        drawn once, here, and closed.
+        Takes a value of each slider and returns a `matplotlib.figure.Figure`. Each
+        figure is drawn once, here, and closed.
     settings : dict of str to sequence
         By what the slider sets, the values that it has.
 
     Returns
     -------
-    ipywidgets.VBox
-        The sliders above the pictures, which lie in stacks within stacks.
+    PictureSliders
 
     Raises
     ------
@@ -74,47 +127,23 @@ def picture_sliders(
     --------
     >>> def draw(devices, network):
     ...     return plt.figure()
-    >>> sliders = picture_sliders(draw, {"devices": (1, 2), "network": ("small", "large")})
-    >>> [slider.options for slider in sliders.children[:2]]
-    [('1', '2'), ('small', 'large')]
+    >>> picture_sliders(draw, {"devices": (1, 2), "network": ("small", "large")})
+    sliders over 4 pictures: devices (1, 2); network (small, large)
     """
     if not settings or not all(len(values) for values in settings.values()):
         raise ValueError(
             f"settings: expected sliders with at least one value each, got {settings!r}."
         )
-    stacks = [[] for _ in settings]  # those that each slider moves
-    options = list(settings.values())
-
-    def page(*chosen):
-        depth = len(chosen)
-        if depth == len(options):
-            layout = ipywidgets.Layout(max_width="100%")
-            return ipywidgets.Image(
-                value=_png(draw(*chosen)), format="png", layout=layout
-            )
-        children = [page(*chosen, value) for value in options[depth]]
-        stack = getattr(ipywidgets, "Stack", ipywidgets.Tab)(children=children)
-        stack.selected_index = 0
-        stacks[depth].append(stack)
-        return stack
-
-    pages, sliders = page(), []
-    for (name, values), moved in zip(settings.items(), stacks, strict=True):
-        slider = ipywidgets.SelectionSlider(
-            options=[str(value) for value in values],
-            description=name,
-            layout=ipywidgets.Layout(width="100%", max_width="30em"),
-            style={"description_width": "initial"},
-        )
-        for stack in moved:
-            ipywidgets.jslink((slider, "index"), (stack, "selected_index"))
-        sliders.append(slider)
-    return ipywidgets.VBox([*sliders, pages])
+    pictures = [_png(draw(*chosen)) for chosen in itertools.product(*settings.values())]
+    labels = {name: [str(value) for value in of] for name, of in settings.items()}
+    return PictureSliders(labels, pictures)
 
 
 def _png(figure):
-    """The figure's picture, without the date and version that a file would carry."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=140, metadata={"Software": None})
+    """The figure as a PNG file of few colours: a page holds dozens of them."""
+    drawn, stream = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=140)
     plt.close(figure)
+    picture = Image.open(drawn).convert("RGB").quantize(64)
+    picture.save(stream, "PNG", optimize=True)
     return stream.getvalue()

@@ -1,7 +1,7 @@
 """Feeder and device, drawn: who waits for whom, and which worker takes what.
 
-A step needs a batch. Without prefetch the two take turns; with it the feeder makes the
-next batches, up to `ahead` of them, while the device works.
+A step needs a batch. Without prefetching the two take turns; with it the feeder makes
+the next batches, up to `ahead` of them, while the device works.
 
 >>> timeline(feed=2, step=3, batches=3)
 ([0.0, 5.0, 10.0], [2.0, 7.0, 12.0])
@@ -33,7 +33,7 @@ def timeline(
         Time to make a batch, and to train on it.
     batches : int
     ahead : int
-        Batches that may wait, made and unused; 0 is without prefetch.
+        Batches that may wait, made and unused; 0 is without prefetching.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def timeline(
 def plot_timelines(
     cases: Mapping[str, tuple[float, int]], step: float, until: float
 ) -> Figure:
-    """Draw feeder and device as bars over time, a panel for each case.
+    """Draw feeder and device as bars over time, one panel per case.
 
     Parameters
     ----------
@@ -103,14 +103,14 @@ def plot_timelines(
 
 
 def plot_rates(
-    rates: Mapping[str, float], unit: str = "thousand images a second"
+    rates: Mapping[str, float], unit: str = "thousand images per second"
 ) -> Figure:
-    """Draw rates as bars on a logarithmic axis.
+    """Draw rates as dots on a logarithmic axis, where a bar would have no length.
 
     Parameters
     ----------
     rates : dict of str to float
-        By the name of the way.
+        By the name of the feeder.
     unit : str
 
     Returns
@@ -122,13 +122,19 @@ def plot_rates(
     >>> figure = plot_rates({"one by one": 20, "all at once": 1400})
     >>> plt.close(figure)
     """
+    names, values = list(rates), list(rates.values())
     with style():
         figure, axis = plt.subplots(figsize=(7, 0.42 * len(rates) + 0.8))
-        bars = axis.barh(list(rates), list(rates.values()), color=BLUE)
-        axis.bar_label(bars, [f"{value:,.0f}" for value in rates.values()], padding=4)
-        axis.set(xscale="log", xlabel=unit, xlim=(1, 4 * max(rates.values())))
+        axis.plot(values, names, "o", color=ORANGE, ms=8)
+        for name, value in rates.items():
+            axis.annotate(f"{value:,.0f}", (value, name), (8, 0), va="center",
+                          textcoords="offset points")  # fmt: skip
+        low, high = np.log10(min(values)), np.log10(max(values))
+        axis.set(xscale="log", xlabel=unit, ylim=(len(rates) - 0.5, -0.5))
+        axis.set_xlim(10 ** np.floor(low - 0.1), 10 ** np.ceil(high + 0.1))
         axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.invert_yaxis()
+        axis.grid(axis="y", color="#D9D9D9")
+        axis.tick_params(axis="y", length=0)
         figure.tight_layout()
     return figure
 
@@ -136,7 +142,7 @@ def plot_rates(
 def plot_shares(
     shares: Mapping[str, Sequence[ArrayLike]], samples: int, columns: int = 24
 ) -> Figure:
-    """Draw which worker takes each sample, a panel for each way to share.
+    """Draw which worker takes each sample, one panel per way to share.
 
     Parameters
     ----------
@@ -146,7 +152,7 @@ def plot_shares(
         How many there are. Whoever takes a sample colours it; what nobody takes is
         left empty, and what several take has their number in it.
     columns : int
-        Samples a row.
+        Samples per row.
 
     Returns
     -------
@@ -209,7 +215,7 @@ def plot_busy(step: float, feeds: ArrayLike) -> Figure:
     feeds = np.asarray(feeds, float)
     with style():
         figure, axis = plt.subplots(figsize=(7, 2.6))
-        axis.plot(feeds, 100 * step / np.maximum(feeds, step), label="with prefetch")
+        axis.plot(feeds, 100 * step / np.maximum(feeds, step), label="with prefetching")
         axis.plot(feeds, 100 * step / (feeds + step), "--", label="taking turns")
         axis.axvline(step, color=PURPLE, lw=1, ls=":")
         axis.text(step, 4, " feeder as fast as the device", color=INK)
