@@ -174,8 +174,8 @@ def plot_step(
     between = ring_seconds(machines, nbytes, cluster.between, cluster.latency)
     bars = {
         "compute": (workload.compute_seconds, BLUE),
-        "exchange in a machine": (inside, PURPLE),
-        "exchange between them": (between, ORANGE),
+        "exchange inside machines": (inside, PURPLE),
+        "exchange between machines": (between, ORANGE),
         "the whole step": (step_seconds(workload, cluster, devices), INK),
     }
     share = efficiency(workload, cluster, devices)
@@ -234,7 +234,7 @@ def plot_efficiency(
 
 
 def plot_rules(batches: Sequence[int], losses: Mapping[str, np.ndarray]) -> Figure:
-    """Draw the loss after training over the batch, a line for each learning rate rule.
+    """Draw the loss after training over the batch, one line per learning rate rule.
 
     Parameters
     ----------
