@@ -63,7 +63,9 @@ class PictureSliders:
         ]
         combinations = itertools.product(*self.settings.values())
         pictures = []
-        for n, (values, png) in enumerate(zip(combinations, self.pictures, strict=True)):
+        for n, (values, png) in enumerate(
+            zip(combinations, self.pictures, strict=True)
+        ):
             alt = ", ".join(f"{k}: {v}" for k, v in zip(self.settings, values))
             pictures.append(
                 f'<img style="display: {"none" if n else "block"}; max-width: 100%" '

@@ -14,6 +14,7 @@ from nestrade_lib.book.exercises.data_parallel import (
     check_lighter_vgg,
     check_merged_statistics,
     check_ring_traffic,
+    check_weighted_average,
 )
 from nestrade_lib.book.exercises.getting_started import (
     check_convolution_macs,
@@ -22,6 +23,7 @@ from nestrade_lib.book.exercises.getting_started import (
     check_softmax,
 )
 from nestrade_lib.book.exercises.input_pipelines import (
+    check_batch_costs,
     check_needed_rate,
     check_shifted,
     check_worker_rows,
@@ -29,6 +31,7 @@ from nestrade_lib.book.exercises.input_pipelines import (
 from nestrade_lib.book.exercises.many_machines import (
     check_devices_for_deadline,
     check_hours_between_failures,
+    check_node_names,
     check_read_newest,
 )
 from nestrade_lib.book.exercises.regularization import (
@@ -45,6 +48,7 @@ from nestrade_lib.book.exercises.structure import (
 from nestrade_lib.book.exercises.training import check_budget_path, check_reading_scores
 
 __all__ = [
+    "check_batch_costs",
     "check_budget_path",
     "check_channel_parameters",
     "check_choice",
@@ -60,6 +64,7 @@ __all__ = [
     "check_lighter_vgg",
     "check_merged_statistics",
     "check_needed_rate",
+    "check_node_names",
     "check_read_newest",
     "check_reading_scores",
     "check_ring_traffic",
@@ -67,5 +72,6 @@ __all__ = [
     "check_soft_threshold",
     "check_softmax",
     "check_shifted",
+    "check_weighted_average",
     "check_worker_rows",
 ]

@@ -53,6 +53,43 @@ CHOICES = {
         "c": "the first epoch describes a network that training then changed.",
         "d": RIGHT + "it was fixed in advance, so the test set has chosen nothing.",
     },
+    "ip-pace": {
+        "a": "the device works 5 of how many milliseconds?",
+        "b": RIGHT + "it works 5 of every 8 milliseconds.",
+        "c": "that would be right if the two took turns.",
+        "d": "with prefetching the slower of the two sets the pace.",
+    },
+    "ip-bottleneck": {
+        "a": "one batch again and again needs no feeder, and is no faster.",
+        "b": "a queue helps only where somebody waits for a batch.",
+        "c": RIGHT + "without any feeder a step takes as long.",
+        "d": "the step is what takes the time, not the data.",
+    },
+    "mg-linear": {
+        "a": "that is the learning rate without any rule.",
+        "b": "that is the square-root rule.",
+        "c": RIGHT + "four times the batch, four times the learning rate.",
+        "d": "the rule multiplies by the growth of the batch, not by its square.",
+    },
+    "mg-breaks": {
+        "a": "a penalty on weights does not depend on the samples.",
+        "b": RIGHT + "through it, samples influence each other.",
+        "c": "its output for a sample depends on that sample alone.",
+        "d": "momentum follows from the averaged gradient, which is the same.",
+    },
+    "mm-interval": {
+        "a": "the interval grows with the square root of the time between failures.",
+        "b": RIGHT
+        + "a quarter of the time between failures, and the root of a quarter.",
+        "c": "more machines fail more often, and a failure then costs more.",
+        "d": "more failures ask for more checkpoints, not for fewer.",
+    },
+    "mm-moments": {
+        "a": "nothing compares the moments with what they were.",
+        "b": "Adam's next step depends on its moments.",
+        "c": RIGHT + "without its memory Adam takes other steps, and says nothing.",
+        "d": "the counters are in the checkpoint.",
+    },
 }
 
 

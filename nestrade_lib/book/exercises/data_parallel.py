@@ -1,4 +1,4 @@
-"""Devices that train together: bytes in the ring, merged statistics, what a cut saves."""
+"""Devices that train together: the ring, averages over parts, what a cut saves."""
 
 from collections.abc import Callable
 
@@ -86,13 +86,47 @@ def check_merged_statistics(
                 f"Not yet: for parts of {np.array(counts)} samples the {name} is off "
                 f"by {error:.1g}."
             )
-    print("Right: the statistics of the whole batch, and nobody has seen all of it.")
+    print("Right: the statistics of the whole batch, and no device has seen all of it.")
+
+
+def check_weighted_average(
+    function: Callable[[list[np.ndarray], list[int]], np.ndarray],
+) -> None:
+    """Check a function from the gradients of parts of a batch to that of the batch.
+
+    Parameters
+    ----------
+    function : callable
+        ``(gradients, counts) -> gradient``: the gradient of each part's mean loss, and
+        the samples in each part.
+
+    Examples
+    --------
+    >>> check_weighted_average(lambda gradients, counts: np.mean(gradients, axis=0))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for parts of [4, 3] samples the gradient is off by 0.04.
+    """
+    rng = np.random.default_rng(0)
+    for counts in ([4, 4], [4, 3], [1, 7, 20], [64, 0]):
+        samples = rng.normal(size=(sum(counts), 3, 2))
+        parts = np.split(samples, np.cumsum(counts)[:-1])
+        gradients = [part.sum(axis=0) / max(len(part), 1) for part in parts]
+        got, expected = np.asarray(function(gradients, counts)), samples.mean(axis=0)
+        assert got.shape == expected.shape, (
+            f"Not yet: expected a gradient of shape {expected.shape}, got {got.shape}."
+        )
+        error = np.abs(got - expected).max()
+        assert error < 1e-9, (
+            f"Not yet: for parts of {counts} samples the gradient is off by {error:.1g}."
+        )
+    print("Right: each part counts as much as it has samples.")
 
 
 def check_lighter_vgg(convolutions: float, dense: float) -> None:
     """Check cuts of VGG-16 that let 64 GPUs reach 80 %, at three times the rate.
 
-    Simulated: 64 images a GPU, P100s of 154 images a second in machines of eight, with
+    Simulated: 64 images per GPU, P100s of 154 images per second in machines of eight, with
     10 Gbit/s between the machines and an overlap of 2.
 
     Parameters
@@ -106,7 +140,7 @@ def check_lighter_vgg(convolutions: float, dense: float) -> None:
     >>> check_lighter_vgg(0.25, 0.25)
     Traceback (most recent call last):
         ...
-    AssertionError: Not yet: 4.0 times as many images a second, at an efficiency of 47 %.
+    AssertionError: Not yet: 4.0 times as many images per second, at an efficiency of 47 %.
     """
     assert 0.25 <= convolutions <= 1 and 0.05 <= dense <= 1, (
         "Not yet: leave at least 0.25 of the convolutions and 0.05 of the dense layers."
@@ -121,9 +155,9 @@ def check_lighter_vgg(convolutions: float, dense: float) -> None:
     share = float(efficiency(smaller, cluster, 64))
     faster = float(throughput(smaller, cluster, 64) / throughput(whole, cluster, 64))
     assert share >= 0.8 and faster >= 3, (
-        f"Not yet: {faster:.1f} times as many images a second, at an efficiency of "
+        f"Not yet: {faster:.1f} times as many images per second, at an efficiency of "
         f"{share:.0%}".replace("%", " %.")
     )
     print(
-        f"Right: {faster:.1f} times as many images a second, and {share:.0%} of the ideal."
+        f"Right: {faster:.1f} times as many images per second, and {share:.0%} of the ideal."
     )

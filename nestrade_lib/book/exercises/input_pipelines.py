@@ -1,4 +1,4 @@
-"""Feeding a device: the rate it needs, each worker's share, whole batches at once."""
+"""Feeding a device: the rate it needs, what a batch costs, shares, whole batches."""
 
 import sys
 from collections.abc import Callable
@@ -7,31 +7,66 @@ import numpy as np
 
 
 def check_needed_rate(answer: float) -> None:
-    """Check the images a second that eight devices need, 256 each, in steps of 0.2 s.
+    """Check the images per second that eight devices need, 256 each, in steps of 0.2 s.
 
     Parameters
     ----------
     answer : float
-        Images a second, for all eight together.
+        Images per second, for all eight together.
 
     Examples
     --------
     >>> check_needed_rate(1280)
     Traceback (most recent call last):
         ...
-    AssertionError: Not yet: 1,280 images a second feed one of the eight.
+    AssertionError: Not yet: 1,280 images per second feed one of the eight.
     """
     devices, batch, seconds = 8, 256, 0.2
     assert not np.isclose(answer, batch / seconds), (
-        f"Not yet: {answer:,} images a second feed one of the eight."
+        f"Not yet: {answer:,} images per second feed one of the eight."
     )
     assert not np.isclose(answer, devices * batch), (
-        f"Not yet: {answer:,} images are the global batch. How many of it a second?"
+        f"Not yet: {answer:,} images are the global batch. How many of them per second?"
     )
     assert np.isclose(answer, devices * batch / seconds), (
-        f"Not yet: {answer!r} is not the number of images a second."
+        f"Not yet: {answer!r} is not the number of images per second."
     )
-    print("Right: the global batch over the time of a step.")
+    print("Right: the global batch divided by the time of a step.")
+
+
+def check_batch_costs(
+    function: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
+) -> None:
+    """Check a function that finds a feeder's cost per batch and per image from its rates.
+
+    Parameters
+    ----------
+    function : callable
+        ``(sizes, rates) -> (per_batch, per_image)``, in seconds: batch sizes, and the
+        images per second measured with each.
+
+    Examples
+    --------
+    >>> check_batch_costs(lambda sizes, rates: (0, np.mean(1 / rates)))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: expected 0.001 s per batch, got 0 s.
+    """
+    for per_batch, per_image, sizes in (
+        (1e-3, 1e-6, [16, 1024]),
+        (2e-4, 5e-6, [1, 10, 100, 1000]),
+        (0.0, 1e-5, [32, 64, 128]),
+    ):
+        sizes = np.array(sizes)
+        rates = sizes / (per_batch + per_image * sizes)
+        got = function(sizes.copy(), rates)
+        for value, expected, of in zip(
+            got, (per_batch, per_image), ("batch", "image"), strict=True
+        ):
+            assert np.isclose(value, expected, rtol=1e-6, atol=1e-9), (
+                f"Not yet: expected {expected:.3g} s per {of}, got {value:.3g} s."
+            )
+    print("Right: a straight line, in seconds per batch over images per batch.")
 
 
 def check_worker_rows(function: Callable[..., list]) -> None:

@@ -1,4 +1,4 @@
-"""Many machines: how often they fail, reading what survived, a plan for a deadline."""
+"""Many machines: their names, their failures, what survives, a plan for a deadline."""
 
 import hashlib
 import tempfile
@@ -84,7 +84,7 @@ def check_read_newest(function: Callable[[Path], tuple[int, bytes] | None]) -> N
         for path in folder.iterdir():
             path.unlink()
         _expect(function, folder, None, "the folder is empty")
-    print("Right: what is damaged is passed over, and the one before it is found.")
+    print("Right: a damaged file is passed over, and the one before it is found.")
 
 
 def _expect(function, folder, expected, case):
@@ -102,10 +102,39 @@ def _expect(function, folder, expected, case):
     assert bytes(body) == expected[1], f"Not yet: {case}, but the bytes are others."
 
 
-def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
-    """Check the smallest number of devices that train ResNet-50 in so many minutes.
+def check_node_names(function: Callable[[str], list[str]]) -> None:
+    """Check a function that spells out Slurm's short form of a list of machines.
 
-    The chapter's plan: 64 images a device, a noise scale of 8,192, DGX-1 machines of
+    Parameters
+    ----------
+    function : callable
+        ``text -> names``, with at most one pair of brackets in the text.
+
+    Examples
+    --------
+    >>> check_node_names(lambda text: text.split(","))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for n[1-3] expected n1, n2, n3, got n[1-3].
+    """
+    for text, expected in {
+        "login": ["login"],
+        "n[1-3]": ["n1", "n2", "n3"],
+        "gpu[007,009-011]": ["gpu007", "gpu009", "gpu010", "gpu011"],
+        "a[9-10]": ["a9", "a10"],
+        "rack[05]": ["rack05"],
+    }.items():
+        got = [str(name) for name in function(text)]
+        assert got == expected, (
+            f"Not yet: for {text} expected {', '.join(expected)}, got {', '.join(got)}."
+        )
+    print("Right: every machine by its name, leading zeros kept.")
+
+
+def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
+    """Check the smallest number of devices that train ResNet-50 in the given minutes.
+
+    The chapter's plan: 64 images per device, a noise scale of 8,192, DGX-1 machines of
     eight, and Nestrade's cuts to a quarter of the MACs. Simulated.
 
     Parameters
