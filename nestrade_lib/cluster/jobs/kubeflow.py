@@ -8,12 +8,21 @@ Written for Trainer 2.2, whose JAX runtime sets ``JAX_COORDINATOR_ADDRESS``,
 """
 
 import json
-import re
 from collections.abc import Sequence
 
-from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
+from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check, require_form
 
-_CLAIM = r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?"
+# DNS subdomains (RFC 1123), quantities without a sign or an exponent, and the grammar of
+# github.com/distribution/reference.
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_CLAIM = rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*"
+_MEMORY = r"[1-9][0-9]{0,17}([kMGTPE]|[KMGTPE]i)?"
+_HOST = r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?"
+_PART = r"[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*"
+_IMAGE = (
+    rf"(?=[^@]{{1,255}}(@|\Z))({_HOST}(\.{_HOST})*(:[0-9]+)?/)?{_PART}(/{_PART})*"
+    r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
 
 _OBJECTS = """\
 apiVersion: trainer.kubeflow.org/v1alpha1
@@ -131,15 +140,15 @@ def kubeflow_train_job(
     ['kind: TrainingRuntime', 'kind: TrainJob']
     """
     check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name)
-    if not isinstance(image, str) or not re.fullmatch(r"[\w.:/@-]+", image, re.ASCII):
-        raise ValueError(
-            f"image: expected a container image such as 'registry.example.org/train:1', "
-            f"got {image!r}."
-        )
-    if not isinstance(claim, str) or not re.fullmatch(_CLAIM, claim):
-        raise ValueError(f"claim: expected the name of a claim, got {claim!r}.")
-    if not isinstance(memory, str) or not re.fullmatch(r"[1-9]\d*([KMGT]i?)?", memory):
-        raise ValueError(f"memory: expected a quantity such as '32Gi', got {memory!r}.")
+    require_form("backup_dir", backup_dir, "[^:]*", "a path without a colon")
+    require_form(
+        "image",
+        image,
+        _IMAGE,
+        "a container image such as 'registry.example.org/train:1'",
+    )
+    require_form("claim", claim, _CLAIM, "the name of a claim")
+    require_form("memory", memory, _MEMORY, "a quantity such as '32Gi'")
     return _OBJECTS.format(
         name=_yaml(name),
         nodes=nodes,
