@@ -154,7 +154,7 @@ def test_the_grain_of_a_gpu_is_that_of_the_record():
     saved = dense["step_ms"] - eights["step_ms"]
     assert f"can save {saved:.0f} milliseconds" in page
     fed = [row["fit_last_epoch_images_per_second"] / 1000 for row in (eights, dense)]
-    assert "saw {:.0f} thousand images a second, {:.0f} thousand".format(*fed) in page
+    assert "saw {:.0f} thousand images per second, {:.0f} thousand".format(*fed) in page
     assert "after some 10,500 steps" in page
     assert 1000 * (fits[0] - fits[1]) / saved == pytest.approx(10_500, rel=0.01)
 

@@ -42,10 +42,16 @@ from nestrade_lib.book.exercises.regularization import (
 )
 from nestrade_lib.book.exercises.structure import (
     check_channel_parameters,
+    check_kept_rows,
     check_layer_rule,
     check_lenet_macs,
 )
-from nestrade_lib.book.exercises.training import check_budget_path, check_reading_scores
+from nestrade_lib.book.exercises.training import (
+    check_budget_path,
+    check_mean_and_spread,
+    check_reading_scores,
+    check_two_budgets,
+)
 
 __all__ = [
     "check_batch_costs",
@@ -58,10 +64,12 @@ __all__ = [
     "check_elastic_step",
     "check_few_units",
     "check_hours_between_failures",
+    "check_kept_rows",
     "check_l1_penalty",
     "check_layer_rule",
     "check_lenet_macs",
     "check_lighter_vgg",
+    "check_mean_and_spread",
     "check_merged_statistics",
     "check_needed_rate",
     "check_node_names",
@@ -72,6 +80,7 @@ __all__ = [
     "check_soft_threshold",
     "check_softmax",
     "check_shifted",
+    "check_two_budgets",
     "check_weighted_average",
     "check_worker_rows",
 ]

@@ -27,18 +27,18 @@ CHOICES = {
         "d": "the length of a step is proportional to c, not to its square.",
     },
     "so-masks": {
-        "a": "look again at the measured times of the masked network.",
-        "b": "zeros are multiplied like any other number.",
+        "a": "a multiplication by zero is still a multiplication.",
+        "b": "a multiplication by zero is still a multiplication.",
         "c": RIGHT
-        + "zeros are multiplied like any other number; only the cut removes work.",
-        "d": "the array of a mask costs little, but does the mask remove any work?",
+        + "zeros are multiplied like other numbers; only a cut removes work.",
+        "d": "one of the two has smaller kernels.",
     },
     "so-flatten": {
         "a": "that order holds if all positions of one channel lie together.",
         "b": RIGHT
         + "the channels are the last axis, so they repeat at every position.",
-        "c": "both channels occur once per position.",
-        "d": "nothing is summed: flattening only changes the shape.",
+        "c": "flattening keeps all 12 numbers.",
+        "d": "flattening only changes the shape, it adds nothing.",
     },
     "tm-budget": {
         "a": "a budget of MACs says nothing about parameters.",

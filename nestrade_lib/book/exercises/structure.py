@@ -21,14 +21,14 @@ def check_channel_parameters(answer: int) -> None:
     >>> check_channel_parameters(26)
     Traceback (most recent call last):
         ...
-    AssertionError: Not yet: 26 parameters make the channel. Who reads it?
+    AssertionError: Not yet: 26 parameters produce the channel. What reads it?
     """
     made, read = 5 * 5 * 1 + 1, 5 * 5 * 1 * 50
     assert answer != made, (
-        f"Not yet: {answer} parameters make the channel. Who reads it?"
+        f"Not yet: {answer} parameters produce the channel. What reads it?"
     )
     assert answer != read + made - 1, (
-        "Not yet: one number is missing. What else is made?"
+        "Not yet: one number is missing. What else produces the channel?"
     )
     assert answer == made + read, (
         f"Not yet: {answer!r} is not the number of parameters."
@@ -59,7 +59,34 @@ def check_lenet_macs(function: Callable[[int, int, int], int]) -> None:
             f"Not yet: for widths {one}, {two} and {three} expected {expected:,}, "
             f"got {got:,}."
         )
-    print("Right: nothing needs to be built to know what it would cost.")
+    print("Right: you know the cost without building the network.")
+
+
+def check_kept_rows(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
+    """Check a function ``(mask, positions) -> rows`` that stay after a flatten.
+
+    Parameters
+    ----------
+    function : callable
+        Takes an array of bool, one per channel, and the number of positions; returns
+        the indices of the features that stay.
+
+    Examples
+    --------
+    >>> check_kept_rows(lambda mask, positions: np.flatnonzero(np.repeat(mask, positions)))
+    Traceback (most recent call last):
+        ...
+    AssertionError: Not yet: for the mask [True, False] and 2 positions expected [0, 2], got [0, 1].
+    """
+    for pattern, positions in [("10", 2), ("011", 4), ("1", 3), ("00", 2)]:
+        mask = np.array([bit == "1" for bit in pattern])
+        expected = np.flatnonzero(np.tile(mask, positions)).tolist()
+        got = np.asarray(function(mask.copy(), positions)).tolist()
+        assert got == expected, (
+            f"Not yet: for the mask {mask.tolist()} and {positions} positions "
+            f"expected {expected}, got {got}."
+        )
+    print("Right: the pattern of the channels repeats at every position.")
 
 
 def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
@@ -103,4 +130,4 @@ def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
         restructure(network, np.arange(8) % 3 > 0, graph)
     except RefusedCut as error:
         raise AssertionError(f"Not yet: {error}") from None
-    print("Right: the smaller network is the same function.")
+    print("Right: the smaller network computes the same function.")

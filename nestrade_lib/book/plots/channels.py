@@ -20,13 +20,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from nestrade_lib.book.plots.style import BLUE, GREEN, INK, SKY, style
+from nestrade_lib.book.plots.style import GREEN, INK, SKY, style
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.internals import producer_of
 
 # Light enough for the black number on them.
 COLOURS = (SKY, "#E69F00", GREEN, "#CC79A7", "#F0E442", "#A6A6F7", "#F08A5D", "#BBDDBB")
-GREY = "#D9D9D9"
+GREY, DARK_GREY = "#D9D9D9", "#595959"
 
 
 def plot_channels(
@@ -103,7 +103,7 @@ def plot_widths(
         for axis, (title, kept) in zip(axes.flat, widths.items(), strict=True):
             axis.barh(list(dense), [100] * len(dense), color=GREY)
             shares = [100 * kept[layer] / dense[layer] for layer in dense]
-            bars = axis.barh(list(dense), shares, color=BLUE)
+            bars = axis.barh(list(dense), shares, color=DARK_GREY)
             labels = [f"{kept[layer]} of {dense[layer]}" for layer in dense]
             axis.bar_label(bars, labels, padding=4)
             axis.set(title=title, xlim=(0, 125), xticks=[])
