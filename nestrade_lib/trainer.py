@@ -15,7 +15,6 @@
 True
 """
 
-import warnings
 from collections.abc import Callable, Iterable
 
 import keras
@@ -35,6 +34,7 @@ from nestrade_lib.training.checks import (
 )
 from nestrade_lib.training.data import data_adapter
 from nestrade_lib.training.facade import NetworkFacade
+from nestrade_lib.training.outcome import warn_if_missed
 from nestrade_lib.training.pruned_network import PrunedNetwork
 from nestrade_lib.training.run import Run
 from nestrade_lib.training.state import RunState
@@ -234,12 +234,7 @@ class Nestrade(NetworkFacade):
         self.history = self.network.history
         run = Run(self, data, range(initial_epoch, epochs), callbacks, validation)
         run.train(backup_dir)
-        if not self.met and self.history.epoch:
-            warnings.warn(
-                f"The run ended before the budget {self.budget} was met. Train longer, or "
-                "let cuts take more with Schedule(max_pruning_ratio=1).",
-                stacklevel=2,
-            )
+        warn_if_missed(run)
         return self.history
 
     def report(self) -> Report:

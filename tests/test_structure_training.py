@@ -17,7 +17,7 @@ from nestrade_lib import count_costs, restructure, trace, verify
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.internals import blank_variables
 from nestrade_lib.surgery.probes import random_inputs
-from nestrade_lib.surgery.verification import tolerance
+from nestrade_lib.surgery.rounding import tolerance
 from tests.support.cuts import (
     outputs,
     random_cut,

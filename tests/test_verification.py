@@ -8,7 +8,7 @@ import pytest
 
 from nestrade_lib import create_loss, create_resnet, trace, verify
 from nestrade_lib.surgery import cut
-from nestrade_lib.surgery.verification import tolerance
+from nestrade_lib.surgery.rounding import tolerance
 from tests.support.cuts import random_cut
 
 pytestmark = pytest.mark.any_backend

@@ -11,13 +11,10 @@ import numpy as np
 from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
 from nestrade_lib.surgery.rebuild import cut
-from nestrade_lib.surgery.verification import tolerance, verify
+from nestrade_lib.surgery.refusal import RefusedCut, require_equal
+from nestrade_lib.surgery.verification import compare, verify
 
 __all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "verify"]
-
-
-class RefusedCut(ValueError):
-    """A cut whose smaller network does not equal the original."""
 
 
 def restructure(
@@ -74,24 +71,5 @@ def restructure(
     """
     graph = trace(network) if graph is None else graph
     smaller = cut(network, mask, graph)
-    errors = verify(network, smaller, mask, probe, graph)
-    allowed = tolerance(network)
-    wrong = {name: error for name, error in errors.items() if not error <= allowed}
-    if wrong:
-        found = ", ".join(f"{name} by {error:.1e}" for name, error in wrong.items())
-        reason = (
-            "A rule registered for one of its layers may be wrong, or a layer behaves "
-            "differently in each call: keep it with ignored_layers=[...]."
-        )
-        if set(wrong) == {"step"}:
-            reason = (
-                f"Only the optimizer's step does: {type(network.optimizer).__name__} may "
-                "treat the channels of a weight together, as Muon and Lamb do. Compile "
-                "with one that takes each weight by itself (SGD, Adam, AdamW, Lion, ...)."
-            )
-        raise RefusedCut(
-            f"The smaller {network.name!r} differs from the original with those channels "
-            f"at zero: {found} (relative; allowed {allowed:.0e}). The network is as it "
-            f"was. {reason}"
-        )
+    require_equal(network, *compare(network, smaller, mask, probe, graph))
     return smaller

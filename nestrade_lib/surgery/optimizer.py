@@ -61,7 +61,7 @@ def decayed(optimizer, variables):
 
 def _renew(optimizer, pairs):
     """The optimizer from its configuration, built on counterparts, and its slots' variables."""
-    new = _from_config(optimizer)
+    new = recreate(optimizer)
     for before, after in zip(_levels(optimizer), _levels(new)):
         for name, given in vars(before).items():
             own = name.startswith("_") or name == "built"  # Keras keeps these itself
@@ -84,7 +84,8 @@ def _is_plain(given):
     return given is None or isinstance(given, (bool, int, float, str))
 
 
-def _from_config(optimizer):
+def recreate(optimizer):
+    """An optimizer from the configuration of another one, for any variables."""
     try:
         return type(optimizer).from_config(optimizer.get_config())
     except Exception as error:

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from nestrade_lib.internals import all_layers
+
 
 def parts_of(probe, size=4, most=4):
     """A few samples at a time.
@@ -18,7 +20,7 @@ def parts_of(probe, size=4, most=4):
 
 
 def random_inputs(network, samples=4, unknown=16, seed=0):
-    """Inputs of the network's shapes, standard normal, small numbers for integers.
+    """Inputs of the network's shapes: standard normal, small whole numbers, known words.
 
     Dimensions that the network leaves open get ``unknown`` positions.
     """
@@ -27,8 +29,8 @@ def random_inputs(network, samples=4, unknown=16, seed=0):
     for tensor in keras.tree.flatten(network.inputs):
         shape = (samples, *(unknown if n is None else n for n in tensor.shape[1:]))
         if "string" in tensor.dtype:
-            raise ValueError(f"{network.name!r} reads text: pass a probe=.")
-        if "float" in tensor.dtype:
+            arrays.append(random_words(network, shape, rng))
+        elif "float" in tensor.dtype:
             arrays.append(rng.normal(size=shape).astype("float32"))
         else:
             arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
@@ -36,6 +38,16 @@ def random_inputs(network, samples=4, unknown=16, seed=0):
         return arrays[0]
     names = iter(arrays)
     return _shaped_as(network.get_config()["input_layers"], names)
+
+
+def random_words(network, shape, rng):
+    """Texts of the words that the network's layers know, as an array of this shape."""
+    layers = all_layers(network)
+    known = [layer for layer in layers if hasattr(layer, "get_vocabulary")]
+    words = [str(word) for layer in known for word in layer.get_vocabulary()] or ["a"]
+    are_split = any(isinstance(each, keras.layers.TextVectorization) for each in known)
+    texts = rng.choice(words, size=(*shape, 8 if are_split else 1))
+    return np.apply_along_axis(" ".join, -1, texts) if are_split else texts[..., 0]
 
 
 def _shaped_as(structure, arrays):

@@ -13,7 +13,8 @@ from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
 from nestrade_lib.optimizer_wrapper import unwrapped
-from nestrade_lib.surgery import cut, restructure
+from nestrade_lib.surgery import RefusedCut, restructure
+from nestrade_lib.surgery.rehearsal import rehearse
 
 
 class PrunedNetwork:
@@ -115,10 +116,10 @@ class PrunedNetwork:
                     f"{reached:.2g}. Ask for at least that, or let more layers be cut."
                 )
 
-    def require_cuttable(self):
-        """Try the largest cut and discard it, so that its errors surface before training."""
+    def require_cuttable(self, probe=None):
+        """Try two cuts and discard them, so that their errors surface before training."""
         with self.engine.cut_scope():
-            cut(self.network, self.smallest(), self.graph)
+            rehearse(self.network, self.smallest(), self.graph, probe)
 
     def choose(self, progress, scores, max_pruning_ratio):
         """The mask of the groups that stay at this part of the way to the budget."""
@@ -134,10 +135,20 @@ class PrunedNetwork:
         )
 
     def cut(self, mask, probe=None):
-        """Go on with these groups only, verified on a batch of inputs."""
-        with self.engine.cut_scope():
-            network = restructure(self.network, mask, self.graph, probe)
+        """Go on with these groups only, verified on a batch of inputs.
+
+        What one worker refuses, all refuse: the error is returned, and nothing changed.
+        """
+        network = refusal = None
+        try:
+            with self.engine.cut_scope():
+                network = restructure(self.network, mask, self.graph, probe)
+        except ValueError as error:
+            refusal = error
+        if self.engine.gather([refusal is not None]).any():
+            return refusal or RefusedCut("Another worker refused the cut.")
         self.adopt(network)
+        return None
 
     def adopt(self, network):
         """Go on with another network, or with this one after layers were frozen."""

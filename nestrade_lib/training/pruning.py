@@ -5,6 +5,7 @@ cut removes them. A search, within points of accuracy, accepts each cut or takes
 """
 
 import time
+import warnings
 
 import keras
 import numpy as np
@@ -43,9 +44,12 @@ def cut_if_due(run):
     if state.round is None or state.timetable.step < state.round.cut_at:
         return
     start, mask = time.perf_counter(), state.round.mask
-    scores = _gathered_scores(run)[mask]
+    scores = _gathered_scores(run)
     pruned.unwrap_optimizer()
-    pruned.cut(mask, run.sample and run.sample[0])
+    refusal = pruned.cut(mask, run.sample and run.sample[0])
+    if refusal is not None:
+        go_on_uncut(run, refusal, scores)
+        return
     seconds = state.round.seconds + time.perf_counter() - start
     state.round = None
     state.mask[state.mask] = mask
@@ -55,11 +59,23 @@ def cut_if_due(run):
     run.assert_equal_weights()
     run.network.stop_training = before.stop_training
     pruned.build_metrics(run.sample)
-    run.wrap_optimizer(scores)
+    run.wrap_optimizer(scores[mask])
     if pruned.teacher is not None:
         pruned.teacher.detach(before)
     run.attach_teacher()
     run.best.forget()
+
+
+def go_on_uncut(run, refusal, scores):
+    """Skip a cut that was refused: train on from before its round, and warn once."""
+    take_round_back(run)
+    run.wrap_optimizer(scores)
+    if run.refusal is None:
+        warnings.warn(
+            f"A cut was refused and is skipped; training goes on without it. {refusal}",
+            stacklevel=2,
+        )
+    run.refusal = refusal
 
 
 def take_round_back(run):

@@ -50,6 +50,7 @@ class Run:
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
         self.annealed = self.best = None
         self.is_loss_checked = False
+        self.refusal = None  # the last cut that was refused, if one was
 
     @property
     def network(self):
@@ -99,7 +100,7 @@ class Run:
             with self.engine.scope():
                 network.optimizer.build(network.trainable_variables)
         if not self.trainer.met:
-            self.pruned.require_cuttable()
+            self.pruned.require_cuttable(self.sample and self.sample[0])
         self.assert_equal_weights()
         self.pruned.build_metrics(self.sample)
         self.wrap_optimizer()
