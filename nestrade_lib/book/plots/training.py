@@ -142,7 +142,7 @@ def plot_run(trainer: Nestrade) -> Figure:
         middle.set(title="cost left")
         for axis in (left, middle):
             axis.set(xlabel="epoch", ylim=(0, 104), xlim=(0, shown))
-            axis.legend()
+            axis.legend(loc="upper right", handlelength=1.4)
         epochs = [n + 1 for n in trainer.history.epoch]
         for name, marker in (("accuracy", "o-"), ("val_accuracy", "s-")):
             if name in trainer.history.history:
