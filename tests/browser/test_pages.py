@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+
 def test_loads_everything_from_the_site(seen, address):
     inside = (address, "data:", "blob:")
     assert [url for url in seen.requests if not url.startswith(inside)] == []

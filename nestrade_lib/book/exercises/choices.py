@@ -1,5 +1,7 @@
 """Questions with one right choice: every wrong one has a hint of its own."""
 
+from nestrade_lib.book.exercises.self_check import self_check
+
 RIGHT = "Right: "
 CHOICES = {
     "gs-halved": {
@@ -93,6 +95,7 @@ CHOICES = {
 }
 
 
+@self_check
 def check_choice(question: str, choice: str) -> None:
     """Check the letter chosen for a question of the book.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.book.simulate import (
     SimulatedCluster,
     Workload,
@@ -15,6 +16,7 @@ from nestrade_lib.book.simulate import (
 CONVOLUTIONS = {"params": 14_714_688 / 138_357_544, "macs": 15.347 / 15.470}
 
 
+@self_check
 def check_ring_traffic(answer: float) -> None:
     """Check the megabytes that each of 16 devices sends to add up gradients of 400 MB.
 
@@ -44,6 +46,7 @@ def check_ring_traffic(answer: float) -> None:
     print("Right: less than twice the gradients, however many devices.")
 
 
+@self_check
 def check_merged_statistics(
     function: Callable[..., tuple[np.ndarray, np.ndarray]],
 ) -> None:
@@ -89,6 +92,7 @@ def check_merged_statistics(
     print("Right: the statistics of the whole batch, and no device has seen all of it.")
 
 
+@self_check
 def check_weighted_average(
     function: Callable[[list[np.ndarray], list[int]], np.ndarray],
 ) -> None:
@@ -123,6 +127,7 @@ def check_weighted_average(
     print("Right: each part counts as much as it has samples.")
 
 
+@self_check
 def check_lighter_vgg(convolutions: float, dense: float) -> None:
     """Check cuts of VGG-16 that let 64 GPUs reach 80 %, at three times the rate.
 

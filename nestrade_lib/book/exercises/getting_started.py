@@ -5,9 +5,11 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.costs import count_costs
 
 
+@self_check
 def check_convolution_macs(answer: int) -> None:
     """Check the MACs of a 3×3 convolution with 32 filters, "same", on 28×28×1.
 
@@ -34,6 +36,7 @@ def check_convolution_macs(answer: int) -> None:
     print("Right: each weight is used once per position.")
 
 
+@self_check
 def check_l1_penalty(function: Callable[[np.ndarray, float], float]) -> None:
     """Check a function ``(kernel, strength) -> penalty`` against Keras' L1.
 
@@ -64,6 +67,7 @@ def check_l1_penalty(function: Callable[[np.ndarray, float], float]) -> None:
     print("Right: the sum of all distances from zero.")
 
 
+@self_check
 def check_softmax(function: Callable[[np.ndarray], np.ndarray]) -> None:
     """Check a function from logits ``(batch, classes)`` to probabilities.
 
@@ -104,6 +108,7 @@ def check_softmax(function: Callable[[np.ndarray], np.ndarray]) -> None:
     print("Right: every row adds up to one, however large its logits are.")
 
 
+@self_check
 def check_small_network(
     model: keras.Model, x_test: np.ndarray, y_test: np.ndarray
 ) -> None:

@@ -5,7 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 
+
+@self_check
 def check_needed_rate(answer: float) -> None:
     """Check the images per second that eight devices need, 256 each, in steps of 0.2 s.
 
@@ -34,6 +37,7 @@ def check_needed_rate(answer: float) -> None:
     print("Right: the global batch divided by the time of a step.")
 
 
+@self_check
 def check_batch_costs(
     function: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
 ) -> None:
@@ -69,6 +73,7 @@ def check_batch_costs(
     print("Right: a straight line, in seconds per batch over images per batch.")
 
 
+@self_check
 def check_worker_rows(function: Callable[..., list]) -> None:
     """Check a function that says which samples a worker takes, batch by batch.
 
@@ -120,6 +125,7 @@ def check_worker_rows(function: Callable[..., list]) -> None:
     print("Right: one order for all, and a part of it for each.")
 
 
+@self_check
 def check_shifted(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """Check a function that moves each image of a batch by a random step, all at once.
 

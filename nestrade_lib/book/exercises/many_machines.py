@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.book.simulate import SimulatedCluster, Workload, plan, steps_to_loss
 
 
+@self_check
 def check_hours_between_failures(answer: float) -> None:
     """Check the hours between failures of 730 machines that fail every five years each.
 
@@ -35,6 +37,7 @@ def check_hours_between_failures(answer: float) -> None:
     print("Right: a group of machines fails as often as all of them together.")
 
 
+@self_check
 def check_read_newest(function: Callable[[Path], tuple[int, bytes] | None]) -> None:
     """Check a function that finds the newest file whose bytes are those written.
 
@@ -102,6 +105,7 @@ def _expect(function, folder, expected, case):
     assert bytes(body) == expected[1], f"Not yet: {case}, but the bytes are others."
 
 
+@self_check
 def check_node_names(function: Callable[[str], list[str]]) -> None:
     """Check a function that spells out Slurm's short form of a list of machines.
 
@@ -131,6 +135,7 @@ def check_node_names(function: Callable[[str], list[str]]) -> None:
     print("Right: every machine by its name, leading zeros kept.")
 
 
+@self_check
 def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
     """Check the smallest number of devices that train ResNet-50 in the given minutes.
 

@@ -5,7 +5,10 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 
+
+@self_check
 def check_soft_threshold(answer: Sequence[float]) -> None:
     """Check what an L1 step of 0.5 makes of the weights 0.3, -1.2 and 0.8.
 
@@ -30,6 +33,7 @@ def check_soft_threshold(answer: Sequence[float]) -> None:
     print("Right: half a unit closer to zero, and never past it.")
 
 
+@self_check
 def check_elastic_step(
     function: Callable[[np.ndarray, float, float], np.ndarray],
 ) -> None:
@@ -58,6 +62,7 @@ def check_elastic_step(
     print("Right: first the length, then the share.")
 
 
+@self_check
 def check_dropout_variance(
     function: Callable[[np.ndarray, np.ndarray, float], float],
 ) -> None:
@@ -89,6 +94,7 @@ def check_dropout_variance(
     print("Right: the squares of weight times input, times p over 1 - p.")
 
 
+@self_check
 def check_few_units(
     network: keras.Model, x_test: np.ndarray, y_test: np.ndarray
 ) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.dependency import UnsupportedLayer, trace
 from nestrade_lib.surgery import RefusedCut, restructure
 
 
+@self_check
 def check_channel_parameters(answer: int) -> None:
     """Check how many parameters go with one channel of LeNet-5's first convolution.
 
@@ -36,6 +38,7 @@ def check_channel_parameters(answer: int) -> None:
     print("Right: few numbers make a channel, many read it.")
 
 
+@self_check
 def check_lenet_macs(function: Callable[[int, int, int], int]) -> None:
     """Check a function ``(conv1, conv2, dense1) -> MACs`` of LeNet-5's widths.
 
@@ -62,6 +65,7 @@ def check_lenet_macs(function: Callable[[int, int, int], int]) -> None:
     print("Right: you know the cost without building the network.")
 
 
+@self_check
 def check_kept_rows(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """Check a function ``(mask, positions) -> rows`` that stay after a flatten.
 
@@ -89,6 +93,7 @@ def check_kept_rows(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     print("Right: the pattern of the channels repeats at every position.")
 
 
+@self_check
 def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
     """Check that a layer class of your own has a rule under which a cut is exact.
 

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.costs import count_costs
 from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.schedule import Budget
 
 
+@self_check
 def check_budget_path(macs: float, params: float) -> None:
     """Check what ``Budget(macs=0.25, params=0.05)`` allows halfway, in percent.
 
@@ -36,6 +38,7 @@ def check_budget_path(macs: float, params: float) -> None:
     print("Right: the first half removes most of what is to go.")
 
 
+@self_check
 def check_reading_scores(
     function: Callable[[keras.Model, ChannelGraph], np.ndarray],
 ) -> None:
@@ -68,6 +71,7 @@ def check_reading_scores(
     print("Right: a channel that nothing reads does not matter.")
 
 
+@self_check
 def check_mean_and_spread(
     function: Callable[[Sequence[float]], tuple[float, float]],
 ) -> None:
@@ -97,6 +101,7 @@ def check_mean_and_spread(
     print("Right: the squares are divided by one less than the number of runs.")
 
 
+@self_check
 def check_two_budgets(
     network: keras.Model, x_test: np.ndarray, y_test: np.ndarray
 ) -> None:
