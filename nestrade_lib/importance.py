@@ -4,7 +4,8 @@ Cutting a group sets the weights w that produce it to zero. To first order the l
 then changes by -Σ w·∂L/∂w over the group. Its square, averaged over steps, is the
 Taylor importance (Molchanov et al. 2019). It needs nothing but the gradients of
 training itself, and sums *before* it squares, so that tied layers and the γ and β of
-a norm count as the one channel that they are. The other scores are for comparison.
+a norm count as the one channel that they are. ``kfac.py`` has scores that also know
+what other channels can take over. The other scores here are for comparison.
 """
 
 import keras

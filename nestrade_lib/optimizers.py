@@ -31,6 +31,17 @@ def own_learning_rate(optimizer):
     return float(keras.ops.convert_to_numpy(inner.learning_rate))
 
 
+def is_adaptive(optimizer):
+    """Whether the size of its steps does not depend on that of the gradients.
+
+    Examples
+    --------
+    >>> is_adaptive(keras.optimizers.RMSprop()), is_adaptive(keras.optimizers.SGD())
+    (True, False)
+    """
+    return not isinstance(innermost(optimizer), keras.optimizers.SGD)
+
+
 def averages_weights(optimizer):
     """Whether it keeps averages that become the weights when training ends."""
     return getattr(innermost(optimizer), "use_ema", False)

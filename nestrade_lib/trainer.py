@@ -54,16 +54,21 @@ class Nestrade(NetworkFacade):
         Share of the MACs to keep, or a :class:`Budget`. 1 is Keras' own ``fit``.
     schedule : Schedule, optional
         When the cuts fall.
-    importance : callable, optional
-        ``(network, graph) -> scores``, one per channel group. By default the Taylor
-        importance that training itself gathers.
+    importance : {"kfac", "taylor"} or callable
+        How channel groups are scored: ``"kfac"`` by what the loss would rise once the
+        other channels have taken over (:mod:`nestrade_lib.kfac`), on the first 512
+        samples of the epoch; ``"taylor"`` by what it would change to first order, which
+        training itself gathers (:class:`nestrade_lib.regularizers.ChannelOptimizer`). Or
+        ``(network, graph) -> scores``, one per channel group.
     ignored_layers : sequence of str
         Layers to leave as they are.
-    anneal : bool
-        Let the learning rate fall from the optimizer's own along a cosine, once
-        before the first cut and once over the rest of the run, to zero. Optimizers
-        with a schedule keep theirs, and so do runs with one of Keras' callbacks that
-        set the rate. With one of your own, pass False: it would be overwritten.
+    anneal : {"once", "twice"} or None
+        How the learning rate falls from the optimizer's own. ``"once"``: it is held until
+        the cuts are over, then falls to zero along a cosine, from twice as high for
+        optimizers other than SGD. ``"twice"``: it falls along one cosine before the first
+        cut, along another one over the rest of the run. Optimizers with a schedule keep
+        theirs, and so do runs with one of Keras' callbacks that set the rate. With one
+        of your own, pass None: it would be overwritten.
     growth : int or "auto"
         After the last cut, batches of arrays are this much larger, and the learning
         rate, where `anneal` sets it, is the root of it higher, as suits adaptive
@@ -104,15 +109,15 @@ class Nestrade(NetworkFacade):
         budget: float | Budget = 0.1,
         *,
         schedule: Schedule | None = None,
-        importance: Callable[[keras.Model, ChannelGraph], np.ndarray] | None = None,
+        importance: str | Callable[[keras.Model, ChannelGraph], np.ndarray] = "taylor",
         ignored_layers: Iterable[str | keras.layers.Layer] = (),
-        anneal: bool = True,
+        anneal: str | None = "twice",
         growth: int | str = 2,
         distill: float | Distillation | None = None,
         engine: Engine | None = None,
     ) -> None:
         budget, schedule = Budget.of(budget), schedule or Schedule()
-        check_trainer(schedule, importance, ignored_layers, growth, engine)
+        check_trainer(schedule, importance, ignored_layers, anneal, growth, engine)
         self.importance = importance
         self.anneal = anneal
         self.growth = growth

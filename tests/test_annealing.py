@@ -21,11 +21,14 @@ EPOCHS, STEPS = 3, 12  # batches of 16
 START, PEAK = 7, 0.05
 
 
-def expected(step, start=START, steps=EPOCHS * STEPS):
+KINDS = "once", "twice"
+
+
+def expected(step, start=START, steps=EPOCHS * STEPS, kind="twice"):
     """The cosines of the book, in NumPy's arithmetic."""
-    first, lowest, length = (
-        (0, 0.02, start) if step < start else (start, 0, steps - start)
-    )
+    first, lowest, length = (start, 0, steps - start)
+    if step < start:
+        first, lowest, length = 0, {"twice": 0.02, "once": 1.0}[kind], start
     progress = (step + 0.5 - first) / length
     return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
 
@@ -33,8 +36,12 @@ def expected(step, start=START, steps=EPOCHS * STEPS):
 class Given(keras.optimizers.schedules.LearningRateSchedule):
     """A schedule of Keras with the same values."""
 
+    def __init__(self, kind="twice"):
+        self.kind = kind
+
     def __call__(self, step):
-        values = [PEAK * expected(n) for n in range(EPOCHS * STEPS)]
+        steps = range(EPOCHS * STEPS)
+        values = [PEAK * expected(n, kind=self.kind) for n in steps]
         return keras.ops.take(np.array(values, "float32"), step)
 
     def get_config(self):
@@ -62,23 +69,27 @@ def optimizers(learning_rate):
     }
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", optimizers(0.1))
 @pytest.mark.parametrize("steps_per_execution", [1, 5])
-def test_each_step_has_the_rate_of_its_place(name, steps_per_execution):
+def test_each_step_has_the_rate_of_its_place(name, steps_per_execution, kind):
     if steps_per_execution > 1 and keras.backend.backend() == "torch":
         pytest.skip("PyTorch executes step by step")
     options = {"batch_size": 16, "epochs": EPOCHS, "shuffle": False, "verbose": 0}
     compiled = {"steps_per_execution": steps_per_execution}
     network = mlp(optimizers(PEAK)[name], **compiled)
-    timetable = Timetable.of(Schedule(START / (EPOCHS * STEPS), 0.9), EPOCHS * STEPS)
-    network.optimizer = AnnealedOptimizer(network.optimizer)
+    steps = EPOCHS * STEPS
+    shares = (START - 2, START) if kind == "once" else (START, START + 2)
+    schedule = Schedule(*(share / steps for share in shares), cuts=2)
+    timetable = Timetable.of(schedule, steps)
+    network.optimizer = AnnealedOptimizer(network.optimizer, kind)
     network.optimizer.build(network.trainable_variables)
     network.optimizer.follow(timetable, PEAK)
     network.fit(X, Y, callbacks=[watch := Rates()], **options)
-    last = [PEAK * expected((n + 1) * STEPS - 1) for n in range(EPOCHS)]
+    last = [PEAK * expected((n + 1) * STEPS - 1, kind=kind) for n in range(EPOCHS)]
     np.testing.assert_allclose(watch.rates, last, rtol=1e-5, atol=1e-9)
     if name != "accumulated":  # where a schedule of Keras sees every other step
-        plain = mlp(optimizers(Given())[name], **compiled)
+        plain = mlp(optimizers(Given(kind))[name], **compiled)
         plain.fit(X, Y, **options)
         for ours, theirs in zip(
             network.get_weights(), plain.get_weights(), strict=True
@@ -87,9 +98,14 @@ def test_each_step_has_the_rate_of_its_place(name, steps_per_execution):
 
 
 @pytest.mark.parametrize("growth", [1, 2])
-def test_a_run_follows_its_phases_and_gives_the_rate_back(growth):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_follows_its_phases_and_gives_the_rate_back(growth, kind):
     trainer = Nestrade(
-        mlp(keras.optimizers.Adam(0.01)), 0.4, schedule=SOON, growth=growth
+        mlp(keras.optimizers.Adam(0.01)),
+        0.4,
+        schedule=SOON,
+        growth=growth,
+        anneal=kind,
     )
     trainer.fit(X, Y, batch_size=16, epochs=5, verbose=0, callbacks=[watch := Rates()])
     assert trainer.met
@@ -99,9 +115,12 @@ def test_a_run_follows_its_phases_and_gives_the_rate_back(growth):
     for epoch, rate in enumerate(watch.rates):
         # In steps of the size that this epoch has.
         share = steps[epoch] / 12
-        at = expected((epoch + 1) * steps[epoch] - 1, 12 * share, 60 * share)
+        start = {"once": 42, "twice": 12}[kind] * share
+        at = expected((epoch + 1) * steps[epoch] - 1, start, 60 * share, kind)
         root = 1.0 if epoch < grown else growth**0.5
-        assert rate == pytest.approx(0.01 * root * at, rel=1e-4, abs=1e-8)
+        is_raised = kind == "once" and epoch + 1 > trainer.cuts[-1].epoch
+        peak = 0.01 * root * (2 if is_raised else 1)
+        assert rate == pytest.approx(peak * at, rel=1e-4, abs=1e-8)
     optimizer = trainer.network.optimizer
     assert (
         isinstance(optimizer, keras.optimizers.Adam)

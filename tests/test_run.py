@@ -69,7 +69,7 @@ def test_a_file_of_a_run_that_still_cuts_is_one_of_plain_keras(tmp_path):
     path = tmp_path / "network.keras"
     save = keras.callbacks.ModelCheckpoint(path, save_freq=2)
     late = Schedule(start=0.9, stop=1, cuts=1)
-    trainer = Nestrade(mlp(), 0.4, schedule=late, anneal=False)
+    trainer = Nestrade(mlp(), 0.4, schedule=late, anneal=None)
     trainer.fit(X, Y, epochs=2, verbose=0, callbacks=[Stop(lambda n: n == 4), save])
     loaded = keras.saving.load_model(path)
     assert int(loaded.optimizer.iterations) == int(trainer.optimizer.iterations) == 4

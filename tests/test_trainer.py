@@ -363,9 +363,10 @@ def no_hidden_layer():
         (mlp, {"budget": 0.5, "schedule": "fast"}, "expected a Schedule"),
         (
             mlp,
-            {"budget": 0.5, "importance": "taylor"},
-            "importance: expected a function",
+            {"budget": 0.5, "importance": "fisher"},
+            "importance: expected 'kfac' or 'taylor', or a function",
         ),
+        (mlp, {"budget": 0.5, "anneal": True}, "anneal: expected 'once' or 'twice'"),
         (mlp, {"budget": 0.5, "growth": 0}, "growth: expected"),
         (
             mlp,

@@ -1,4 +1,4 @@
-"""The learning rate of a run: along one cosine before the first cut, one after it."""
+"""The learning rate of a run: one cosine to zero after the cuts, and what is before it."""
 
 import math
 
@@ -7,10 +7,12 @@ from keras import ops
 from nestrade_lib.engines.replicas import assign_on_replicas
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
 
-LOWEST = 0.02  # share of the learning rate at the end of the dense phase
+KINDS = ("once", "twice")
+RAISED = 2.0  # after the cuts, of adaptive optimizers: narrow layers take longer steps
+LOWEST = 0.02  # share of the learning rate at the end of the first of two cosines
 
 
-def annealed(step, start, steps):
+def annealed(step, start, steps, lowest):
     """The learning rate in a step, as a share of the user's.
 
     Parameters
@@ -18,7 +20,9 @@ def annealed(step, start, steps):
     step : float or tensor
         From 0; the cosine is taken in the middle of the step.
     start, steps : float or tensor
-        Steps of the dense phase, and of the whole run.
+        Steps before the cosine to zero, and of the whole run.
+    lowest : float or tensor
+        The share that an earlier cosine falls to, up to `start`; 1 holds it.
 
     Returns
     -------
@@ -30,15 +34,22 @@ def annealed(step, start, steps):
 
     Examples
     --------
-    >>> [round(float(annealed(step, 100, 200)), 2) for step in (0, 50, 99, 100, 199)]
-    [1.0, 0.5, 0.02, 1.0, 0.0]
+    >>> def shares(lowest):
+    ...     steps = (0, 50, 99, 100, 150, 199)
+    ...     return [round(float(annealed(n, 100, 200, lowest)), 2) for n in steps]
+    >>> shares(lowest=1.0)
+    [1.0, 1.0, 1.0, 1.0, 0.49, 0.0]
+    >>> shares(lowest=0.02)
+    [1.0, 0.5, 0.02, 1.0, 0.49, 0.0]
     """
-    step, start, steps = (ops.cast(x, "float32") for x in (step, start, steps))
-    is_dense = step < start
-    first = ops.where(is_dense, 0.0, start)
-    lowest = LOWEST * ops.cast(is_dense, "float32")
-    length = ops.maximum(ops.where(is_dense, start, steps - start), 1.0)
-    progress = ops.minimum((step + 0.5 - first) / length, 1.0)
+    step, start, steps, lowest = (
+        ops.cast(x, "float32") for x in (step, start, steps, lowest)
+    )
+    is_first = step < start
+    first = ops.where(is_first, 0.0, start)
+    lowest = ops.where(is_first, lowest, 0.0)
+    length = ops.maximum(ops.where(is_first, start, steps - start), 1.0)
+    progress = ops.clip((step + 0.5 - first) / length, 0.0, 1.0)
     return lowest + (1 - lowest) * (1 + ops.cos(math.pi * progress)) / 2
 
 
@@ -46,22 +57,30 @@ class AnnealedOptimizer(OptimizerWrapper):
     """Sets the learning rate of the optimizer that it wraps, in each step.
 
     The steps are counted here, since other optimizers skip some (loss scaling) or count
-    several as one (accumulated gradients).
+    several as one (accumulated gradients). Of kind "once" the learning rate is held until
+    the cuts are over; of kind "twice" it falls before the first cut, and again after it.
     """
+
+    def __init__(self, inner_optimizer, kind="once", name=None):
+        super().__init__(inner_optimizer, name=name)
+        self.kind = kind
 
     def build(self, variables):
         self.steps_done = self.add_variable((), "zeros", "int", name="steps_done")
-        self.phases = self.add_variable((3,), "zeros", "float32", name="phases")
+        self.phases = self.add_variable((4,), "zeros", "float32", name="phases")
         super().build(variables)
 
     def follow(self, timetable, learning_rate):
         """Go on as this timetable says, from this learning rate down."""
+        is_held = self.kind == "once"
+        start = min(timetable.end, timetable.steps) if is_held else timetable.start
+        lowest = 1.0 if is_held else LOWEST
         self.steps_done.assign(timetable.step)
-        self.phases.assign([learning_rate, timetable.start, timetable.steps])
+        self.phases.assign([learning_rate, start, timetable.steps, lowest])
 
     def before_step(self, grads, variables):
-        learning_rate, start, steps = ops.unstack(ops.convert_to_tensor(self.phases))
+        learning_rate, *phases = ops.unstack(ops.convert_to_tensor(self.phases))
         step, variable = ops.convert_to_tensor(self.steps_done), self.learning_rate
-        value = learning_rate * annealed(step, start, steps)
+        value = learning_rate * annealed(step, *phases)
         value = ops.cast(value, variable.dtype)
         assign_on_replicas([(variable, value), (self.steps_done, step + 1)])

@@ -7,16 +7,24 @@ from nestrade_lib.checks import is_number, is_whole, require_whole
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.internals import function_arguments
 from nestrade_lib.schedule import Schedule
+from nestrade_lib.training.annealing import KINDS
+
+IMPORTANCES = ("kfac", "taylor")
 
 
-def check_trainer(schedule, importance, ignored_layers, growth, engine):
+def check_trainer(schedule, importance, ignored_layers, anneal, growth, engine):
     """Refuse settings of a trainer that are out of range, and name what was expected."""
     if not isinstance(schedule, Schedule):
         raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
-    if importance is not None and not callable(importance):
+    if not (callable(importance) or importance in IMPORTANCES):
         raise ValueError(
-            "importance: expected a function (network, graph) -> scores, or None "
-            f"for the Taylor importance, got {importance!r}."
+            f"importance: expected {' or '.join(map(repr, IMPORTANCES))}, or a function "
+            f"(network, graph) -> scores, got {importance!r}."
+        )
+    if anneal not in (*KINDS, None):
+        raise ValueError(
+            f"anneal: expected {' or '.join(map(repr, KINDS))}, or None to leave the "
+            f"learning rate to others, got {anneal!r}."
         )
     if growth != "auto" and not is_whole(growth):
         raise ValueError(

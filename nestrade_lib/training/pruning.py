@@ -10,6 +10,8 @@ import warnings
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import arrays_of
+from nestrade_lib.kfac import kfac
 from nestrade_lib.surgery import cut
 from nestrade_lib.training.state import AcceptedNetwork, Cut, PruningRound
 
@@ -136,8 +138,11 @@ def adopt_masked(run, mask):
 def _scores(run):
     """One score per channel group: gathered in training, or by the user's function."""
     importance, graph = run.trainer.importance, run.pruned.graph
-    if importance is None:
-        return _gathered_scores(run).astype(float)
+    taylor = _gathered_scores(run).astype(float)
+    if importance == "taylor":
+        return taylor
+    if importance == "kfac":
+        return _curvature_scores(run, taylor)
     scores = np.asarray(importance(run.network, graph), float)
     if scores.shape != (graph.count,) or np.isnan(scores).any():
         raise ValueError(
@@ -145,6 +150,19 @@ def _scores(run):
             f"shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
         )
     return scores
+
+
+def _curvature_scores(run, taylor):
+    """Estimated rises of the loss: with the others' help where K-FAC can see them.
+
+    The mean gradient of B samples has a variance B times smaller than that of one: the
+    Taylor score, times B / 2, is the diagonal of the Fisher matrix.
+    """
+    if not run.preview:  # a generator that has ended
+        return taylor
+    batch_size = len(arrays_of(run.preview[0])[0])
+    scores = kfac(run.network, run.pruned.graph, run.preview)
+    return np.where(np.isnan(scores), batch_size / 2 * taylor, scores)
 
 
 def _gathered_scores(run):

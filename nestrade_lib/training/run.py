@@ -10,10 +10,14 @@ import warnings
 import numpy as np
 
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
-from nestrade_lib.optimizers import averages_weights, own_learning_rate
+from nestrade_lib.optimizers import (
+    averages_weights,
+    is_adaptive,
+    own_learning_rate,
+)
 from nestrade_lib.regularizers import ChannelOptimizer
 from nestrade_lib.training import pruning
-from nestrade_lib.training.annealing import AnnealedOptimizer
+from nestrade_lib.training.annealing import RAISED, AnnealedOptimizer
 from nestrade_lib.training.backup import open_backup
 from nestrade_lib.training.callbacks import (
     Best,
@@ -24,6 +28,8 @@ from nestrade_lib.training.callbacks import (
 from nestrade_lib.training.pruned_network import assign, values_of
 from nestrade_lib.training.rescale import grow_if_due
 from nestrade_lib.training.timetable import Timetable
+
+SAMPLES = 512  # of which the curvature of the loss is estimated
 
 
 class Run:
@@ -173,6 +179,7 @@ class Run:
         timetable, data = self.state.timetable, self.data
         data.start_epoch(epoch)
         self.check_loss_once()
+        self.preview = self.preview_batches()
         position, piece = 0, None
         while position < data.steps and not self.network.stop_training:
             pruning.choose_if_due(self)
@@ -200,6 +207,11 @@ class Run:
         data.end_epoch()
         return piece.logs if piece else {}
 
+    def preview_batches(self):
+        """Batches that the curvature of the loss is estimated on, while it is needed."""
+        is_needed = self.trainer.importance == "kfac" and not self.trainer.met
+        return self.data.preview(SAMPLES) if is_needed else []
+
     def check_loss_once(self):
         """Refuse a loss that the replicas would not add up to, on the first batch."""
         if not self.is_loss_checked and self.engine.replicas > 1:
@@ -225,7 +237,8 @@ class Run:
         inner = optimizer = self.network.optimizer
         with self.engine.scope():
             if self.learning_rate is not None:
-                optimizer = self.annealed = AnnealedOptimizer(optimizer)
+                kind = self.trainer.anneal
+                optimizer = self.annealed = AnnealedOptimizer(optimizer, kind)
             if not self.trainer.met:
                 optimizer = ChannelOptimizer(optimizer, self.pruned.graph)
             if optimizer is inner and averages_weights(inner):
@@ -242,6 +255,9 @@ class Run:
         """Let the learning rate follow the timetable; larger batches have its root more."""
         if self.annealed is not None and self.learning_rate is not None:
             peak = self.learning_rate * (self.state.growth or 1) ** 0.5
+            is_narrow = self.trainer.met and is_adaptive(self.network.optimizer)
+            if is_narrow and self.trainer.anneal == "once":
+                peak *= RAISED
             self.annealed.follow(self.state.timetable, peak)
 
     def attach_teacher(self):

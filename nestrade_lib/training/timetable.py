@@ -54,6 +54,11 @@ class Timetable:
         return cls(schedule.cuts, schedule.shrink, steps, start, interval, start)
 
     @property
+    def end(self):
+        """The step at which the last pruning round is over."""
+        return self.start + self.cuts * self.interval
+
+    @property
     def choice_is_due(self):
         """Whether a pruning round is to begin."""
         return self.step >= self.choose_at

@@ -52,6 +52,10 @@ class DataAdapter:
         """The global batch that comes next, which stays where it is; None at the end."""
         raise NotImplementedError
 
+    def preview(self, samples):
+        """The first samples of an epoch, as it starts, in batches that one device can hold."""
+        raise NotImplementedError
+
     def end_epoch(self):
         """Let the data know that their epoch is over."""
 

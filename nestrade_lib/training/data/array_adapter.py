@@ -96,6 +96,10 @@ class ArrayAdapter(DataAdapter):
         stop = self._position + self.batch_size
         return self._at(self._order[self._position : stop])
 
+    def preview(self, samples):
+        rows, size = self._order[:samples], self.batch_size // self.engine.replicas
+        return [self._at(rows[n : n + size]) for n in range(0, len(rows), size)]
+
     def take(self, steps):
         stop = self._position + steps * self.batch_size
         rows = self._order[self._position : stop]

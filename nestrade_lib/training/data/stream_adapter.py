@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import map_arrays
+from nestrade_lib.arrays import arrays_of, map_arrays
 from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
 
 
@@ -123,6 +123,22 @@ class StreamAdapter(DataAdapter):
             return None
         self._batches = itertools.chain([first], self._batches)
         return self._weighted(_unpacked(first))
+
+    def preview(self, samples):
+        batches, count = [], 0
+        while count < samples and len(batches) < self.steps:
+            if (batch := next(self._batches, None)) is None:
+                break
+            batches.append(batch)
+            count += len(arrays_of(batch)[0])
+        self._batches = itertools.chain(batches, self._batches)
+        return [self._of_one_replica(batch) for batch in batches]
+
+    def _of_one_replica(self, batch):
+        """As many samples of a batch as a replica has in a step; x, y and weights."""
+        x, y, weight, *_ = (*self._weighted(_unpacked(batch)), None, None)
+        size = len(arrays_of(x)[0]) // self.engine.replicas
+        return map_arrays(lambda a: a[:size], (x, y, weight))
 
     def take(self, steps):
         first = next(self._batches, None)

@@ -1,0 +1,206 @@
+"""Scores of channel groups that know what the other channels can take over.
+
+A channel that is a linear function of others is not missed: the layer that reads it can
+read them instead. Optimal brain surgery (Hassibi & Stork 1993) removes what the loss
+needs least *after* the remaining weights have made up for it. K-FAC (Martens & Grosse
+2015) makes the curvature that it needs small: for a layer that reads channels, A, the
+second moments of the channels, and G, those of the loss gradients at its outputs.
+Removing channel c then costs
+
+    ½ · w_c G w_cᵀ / (A⁻¹)_cc
+
+where 1 / (A⁻¹)_cc is what is left of the channel after its regression on the others.
+Channels are removed in greedy order, A⁻¹ and the weights following each (Wang et al.
+2019, "EigenDamage", for K-FAC in structured pruning).
+"""
+
+import numpy as np
+from keras import ops
+
+from nestrade_lib.arrays import arrays_of, map_arrays
+from nestrade_lib.gradients import gradient_of
+from nestrade_lib.readers import readers_of, watched
+
+DAMPING = 1e-3  # of A, as a share of its diagonal
+STEPS = 128  # greedy steps of a layer: the channels of wider ones go several at a time
+
+
+def kfac(network, graph, batches):
+    """Score groups by the estimated rise of the loss once others have taken over.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Compiled: its loss is used, without drawing (``training=False``).
+    graph : nestrade_lib.ChannelGraph
+        Of `network`.
+    batches : list of (x, y, sample_weight)
+        Some hundred training samples; the weights may be None.
+
+    Returns
+    -------
+    ndarray of float64, shape (graph.count,)
+        In units of the loss. NaN for groups that some weights read of which the channels
+        are not seen from outside a layer: attention, recurrent layers, layers with rules
+        of one's own.
+
+    References
+    ----------
+    Hassibi, Stork (1993), "Second order derivatives for network pruning: optimal brain
+    surgeon". Martens, Grosse (2015), "Optimizing neural networks with Kronecker-factored
+    approximate curvature". Wang et al. (2019), "EigenDamage".
+
+    Examples
+    --------
+    >>> import keras
+    >>> from nestrade_lib import trace
+    >>> network = keras.Sequential(
+    ...     [keras.Input((4,)), keras.layers.Dense(6), keras.layers.Dense(2)]
+    ... )
+    >>> network.compile("sgd", "mse")
+    >>> x, y = np.random.rand(32, 4), np.random.rand(32, 2)
+    >>> kfac(network, trace(network), [(x, y, None)]).shape
+    (6,)
+    """
+    factors = {id(reader): _Factors(reader) for reader in readers_of(network, graph)}
+    for batch in batches:
+        _add_batch(network, factors, batch)
+    scores = np.where(_are_all_seen(graph, factors.values()), 0.0, np.nan)
+    for each in factors.values():
+        scores[each.reader.groups] += each.costs()
+    return scores
+
+
+def _are_all_seen(graph, factors):
+    """Whether all weights that read a group are those of readers (array of bool)."""
+    paths = {path for each in factors for path in each.reader.paths}
+    is_read, is_missed = np.zeros((2, graph.count), bool)
+    for path, axes in graph.labels.items():
+        for groups, role in zip(axes, graph.roles[path], strict=True):
+            if role == "consume" and groups is not None:
+                seen = is_read if path in paths else is_missed
+                seen[groups[groups >= 0]] = True
+    return is_read & ~is_missed
+
+
+def removal_costs(second_moments, energies, removable):
+    """What each of some channels costs when it goes, in greedy order.
+
+    Parameters
+    ----------
+    second_moments : ndarray, shape (n, n)
+        A, of all channels that a layer reads, positive definite.
+    energies : ndarray, shape (n, n)
+        W G Wᵀ, of the weights that read them.
+    removable : int
+        The first so many may go; the others can only take over.
+
+    Returns
+    -------
+    ndarray, shape (removable,)
+        The rise of ½ E‖Δz‖² in the metric of G at each channel's removal, the weights of
+        all that are left being refitted; at least that of the removal before.
+
+    Examples
+    --------
+    Two equal channels: the first to go is free, the second costs both.
+
+    >>> costs = removal_costs(np.ones((2, 2)) + 1e-9 * np.eye(2), np.ones((2, 2)), 2)
+    >>> costs.round(3).tolist()
+    [0.0, 2.0]
+    """
+    inverse = np.linalg.inv(second_moments)
+    left, costs, highest = np.arange(len(inverse)), np.zeros(removable), 0.0
+    at_once = -(-removable // STEPS)
+    while count := np.count_nonzero(left < removable):  # which come first
+        each = np.diag(energies)[:count] / np.diag(inverse)[:count] / 2
+        gone = np.argsort(each, kind="stable")[:at_once]
+        costs[left[gone]] = highest = max(highest, each[gone].max())
+        # The others take over: their weights grow by share · those of the gone.
+        kept = np.delete(np.arange(len(left)), gone)
+        share = inverse[np.ix_(kept, gone)] @ np.linalg.inv(inverse[np.ix_(gone, gone)])
+        within, cross = (
+            energies[np.ix_(gone, gone)],
+            share @ energies[np.ix_(gone, kept)],
+        )
+        energies = energies[np.ix_(kept, kept)] - cross - cross.T
+        energies += share @ within @ share.T
+        inverse = inverse[np.ix_(kept, kept)] - share @ inverse[np.ix_(gone, kept)]
+        left = left[kept]
+    return costs
+
+
+class _Factors:
+    """A and G of a reader, summed over batches. A constant counts as a channel too.
+
+    It is what biases, or a norm that follows, take over.
+    """
+
+    def __init__(self, reader):
+        self.reader = reader
+        slots, outputs = len(reader.counts) + 1, reader.weights.shape[-1]
+        self.read, self.rows = np.zeros((slots, slots)), 0
+        self.made, self.samples = np.zeros((outputs, outputs)), 0
+
+    def add_input(self, x):
+        rows = self.reader.read_rows(x)
+        self.rows += rows.shape[0] / self.reader.counts.max()
+        rows = ops.pad(rows, [[0, 0], [0, 1]], constant_values=1.0)
+        self.read += ops.convert_to_numpy(ops.matmul(ops.transpose(rows), rows))
+
+    def add_gradient(self, g):
+        rows = self.reader.made_rows(g)
+        self.made += ops.convert_to_numpy(ops.matmul(ops.transpose(rows), rows))
+
+    def costs(self):
+        """What the reader's groups cost, in units of the loss."""
+        counts = np.append(self.reader.counts, self.reader.counts.max())
+        second_moments = self.read / self.rows / np.sqrt(np.outer(counts, counts))
+        # Each channel in a unit of its own, so that the score depends on none.
+        sizes = np.sqrt(np.diag(second_moments))
+        units = np.where(sizes > 0, sizes, 1.0)
+        second_moments /= np.outer(units, units)
+        second_moments += DAMPING * np.eye(len(units))
+        weights = self.reader.weights * sizes[:-1, None, None, None]
+        energies = np.zeros_like(second_moments)
+        energies[:-1, :-1] = np.tensordot(
+            weights @ (self.made / self.samples), weights, ([1, 2, 3], [1, 2, 3])
+        )
+        return removal_costs(second_moments, energies, len(self.reader.groups))
+
+
+def _add_batch(network, factors, batch):
+    """Add a batch to A, the moments of what is read, and G, those of the gradients."""
+    x, y, sample_weight = map_arrays(ops.convert_to_tensor, batch)
+    samples = arrays_of(x)[0].shape[0]
+    readers = [each.reader for each in factors.values()]
+    trained, others = (
+        [ops.convert_to_tensor(v) for v in variables]
+        for variables in (network.trainable_variables, network.non_trainable_variables)
+    )
+    called, probes = [], []
+
+    def on_input(reader, x):
+        factors[id(reader)].add_input(x)
+
+    def on_output(reader, z):
+        called.append(factors[id(reader)])
+        probes.append(ops.zeros_like(z))
+        return z
+
+    with watched(readers, on_input, on_output):
+        network.stateless_call(trained, others, x, training=False)
+
+    def loss(probes, trained, others, x, y, sample_weight):
+        rest = iter(probes)
+        with watched(readers, lambda *_: None, lambda _, z: z + next(rest)):
+            predicted, _ = network.stateless_call(trained, others, x, training=False)
+        mean = network.compute_loss(x, y, predicted, sample_weight, training=False)
+        return samples * mean
+
+    slopes = gradient_of(loss)(probes, trained, others, x, y, sample_weight)
+    for each, slope in zip(called, slopes, strict=True):
+        if slope is not None:
+            each.add_gradient(slope)
+    for each in factors.values():
+        each.samples += samples
