@@ -61,9 +61,9 @@ class Report:
 
     def _repr_html_(self):
         _, *body = self._cells()
-        return html_table(
-            [("layer", "output", "MACs", "kept", "parameters", "kept"), *body]
-        )
+        head = "layer", "output", "MACs", "kept", "parameters", "kept"
+        table = html_table([head, *body])
+        return table.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _shape(layer):
