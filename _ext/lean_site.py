@@ -40,7 +40,7 @@ def _drop_scripts(app, pagename, templatename, context, doctree):
     """Load no live kernels, and MathJax only where there is something to set."""
     body = context.get("body", "")
     unused = ["thebe"]
-    if 'class="math' not in body and "widget-view" not in body:
+    if 'class="math' not in body:
         unused += [app.config.mathjax_path, "window.MathJax"]
 
     def is_unused(file):

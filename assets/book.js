@@ -7,13 +7,11 @@ function makeReachable(selector) {
   }
 }
 
-// The widgets call MathJax 2; this book brings MathJax 3.
 if (window.MathJax) {
   window.MathJax.startup = {
     ready() {
       MathJax.startup.defaultReady();
       MathJax.startup.promise.then(() => makeReachable("mjx-container[display]"));
-      MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise(element && [element]) };
     },
   };
 }

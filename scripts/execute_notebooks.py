@@ -34,7 +34,6 @@ SANITIZE = re.findall(
     (ROOT / "tests/nbval-sanitize.cfg").read_text(encoding="utf-8"),
     re.MULTILINE,
 )
-WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
 def execute(path, timeout=600):
@@ -50,7 +49,7 @@ def execute(path, timeout=600):
     )
     client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
     notebook.metadata.language_info.pop("version", None)
-    text = nbformat.writes(number_widgets(notebook)) + "\n"
+    text = nbformat.writes(notebook) + "\n"
     stored = Path(path).read_text(encoding="utf-8")
     return stored if essence(text) == essence(stored) else text
 
@@ -67,19 +66,6 @@ def essence(text):
     for pattern, replacement in SANITIZE:
         text = re.sub(pattern, replacement, text)
     return text
-
-
-def number_widgets(notebook):
-    """Replace the random names of widgets by numbers, in order of appearance."""
-    if WIDGETS not in notebook.metadata.get("widgets", {}):
-        return notebook
-    text = nbformat.writes(notebook)
-    for number, name in enumerate(notebook.metadata.widgets[WIDGETS]["state"]):
-        text = text.replace(name, f"{number:032x}")
-    notebook = nbformat.reads(text, as_version=4)
-    widgets = notebook.metadata.widgets[WIDGETS]
-    widgets["state"] = dict(sorted(widgets["state"].items()))
-    return notebook
 
 
 def main():

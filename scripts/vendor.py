@@ -1,4 +1,4 @@
-"""Fetch what the pages load, so that they need no network: MathJax, widgets, fonts.
+"""Fetch what the pages load, so that they need no network: MathJax and fonts.
 
     python scripts/vendor.py            download again, with npm, into assets/vendor/
     python scripts/vendor.py --check    compare the files with VENDOR.json, offline
@@ -29,11 +29,6 @@ PACKAGES = {
     MATHJAX: {
         "LICENSE": "mathjax/LICENSE",
         "es5/output/chtml/fonts/woff-v2/*.woff": "mathjax/output/chtml/fonts/woff-v2/*",
-    },
-    "@jupyter-widgets/html-manager@1.0.15": {
-        "dist/embed.js": "html-manager/embed.js",
-        "dist/embed.js.LICENSE.txt": "html-manager/embed.js.LICENSE.txt",
-        "dist/*.woff2": "html-manager/*",
     },
     "@fontsource-variable/literata@5.3.0": {
         "LICENSE": "literata/LICENSE",

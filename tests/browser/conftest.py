@@ -138,12 +138,8 @@ class Visit:
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.goto(url, wait_until="networkidle")
-        # MathJax sets its formulas, and the widgets draw themselves, after the load.
+        # MathJax sets its formulas after the load.
         page.evaluate("() => window.MathJax?.startup?.promise")
-        page.wait_for_function(
-            "() => !document.querySelector('script[type$=\"widget-view+json\"]')"
-            " || document.querySelector('.jupyter-widgets')"
-        )
 
     @property
     def bytes(self):
