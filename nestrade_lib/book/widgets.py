@@ -144,7 +144,7 @@ def picture_sliders(
 def _png(figure):
     """The figure as a PNG file of few colours: a page holds dozens of them."""
     drawn, stream = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=140)
+    figure.savefig(drawn, format="png", dpi=110)
     plt.close(figure)
     picture = Image.open(drawn).convert("RGB").quantize(64)
     picture.save(stream, "PNG", optimize=True)

@@ -144,7 +144,8 @@ class Visit:
     @property
     def bytes(self):
         """What the page and all it loaded weigh, uncompressed."""
-        return sum(len(response.body()) for response in self.responses)
+        loaded = (r for r in self.responses if not r.url.startswith("data:"))
+        return sum(len(response.body()) for response in loaded)
 
     def _received(self, response):
         self.responses.append(response)
