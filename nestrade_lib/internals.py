@@ -63,6 +63,20 @@ def producer_of(tensor):
     return tensor._keras_history.operation
 
 
+def calls_in(network, layer):
+    """The calls of a layer in a functional model, in the order of its configuration.
+
+    Of each: positional and named arguments with symbolic tensors, and its outputs.
+    """
+    from keras.src.ops.function import make_node_key
+
+    return [
+        (node.arguments.args, node.arguments.kwargs, node.outputs)
+        for number, node in enumerate(layer._inbound_nodes)
+        if make_node_key(layer, number) in network._nodes and node.input_tensors
+    ]
+
+
 def is_masked(tensor):
     """Whether a symbolic tensor carries a mask."""
     return mask_of(tensor) is not None

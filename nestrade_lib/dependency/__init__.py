@@ -3,9 +3,10 @@
 Integer channel labels are sent through the layer graph, one small rule per layer
 type, and every variable axis ends up with an array of channel groups: Flatten
 tiles them, Concatenate joins them, Add merges them (as in DepGraph, Fang et al.
-2023). What no rule knows is refused by name, never guessed.
+2023). What no rule describes is found by running it.
 """
 
+import warnings
 from collections.abc import Iterable
 
 import keras
@@ -13,6 +14,7 @@ import keras
 from nestrade_lib.dependency import rules  # noqa: F401  (registers them)
 from nestrade_lib.dependency.call import UnsupportedLayer
 from nestrade_lib.dependency.graph import ChannelGraph
+from nestrade_lib.dependency.record import Record
 from nestrade_lib.dependency.registry import register_rule
 from nestrade_lib.dependency.walk import Walk
 
@@ -20,13 +22,19 @@ __all__ = ["ChannelGraph", "UnsupportedLayer", "register_rule", "trace"]
 
 
 def trace(
-    network: keras.Model, ignored_layers: Iterable[str | keras.layers.Layer] = ()
+    network: keras.Model,
+    ignored_layers: Iterable[str | keras.layers.Layer] = (),
+    strict: bool = False,
 ) -> ChannelGraph:
     """Find the channel groups of a network.
 
     Inputs and outputs of the network are never cut. Nor are the channels that
     enter or leave a frozen layer (``trainable=False``): its weights stay as they
     are, to the last one.
+
+    How channels pass through operations and layers without weights is found by running
+    them on random numbers. A layer with weights that has no rule stays as it is, with the
+    channels that enter and leave it, and a warning names it.
 
     Parameters
     ----------
@@ -35,6 +43,8 @@ def trace(
     ignored_layers : sequence of str or keras.layers.Layer
         Layers to leave as they are, by name or object. Of layers that share a name,
         by path: ``"encoder/dense"`` is the one in the model ``"encoder"``.
+    strict : bool
+        Refuse a network with layers whose channels cannot be followed.
 
     Returns
     -------
@@ -43,8 +53,8 @@ def trace(
     Raises
     ------
     UnsupportedLayer
-        At a layer whose channels cannot be followed; the message names the layer,
-        the reason and the way out.
+        If ``strict``, at layers whose channels cannot be followed; the message names them
+        all, the reasons and the way out. At a subclassed model.
     ValueError
         If the network is not built, has no channel that may be cut, or ``ignored_layers``
         names a layer that it does not have or has more than once.
@@ -66,30 +76,65 @@ def trace(
     array([0, 1, 2, 0, 1, 2])
     """
     graph = group_channels(network, ignored_layers)
+    unsupported = "; ".join(graph.unsupported.values())
+    if graph.unsupported and strict:
+        raise UnsupportedLayer(
+            f"These layers of {network.name!r} cannot be followed: {unsupported}. Keep "
+            f"them as they are with ignored_layers={list(graph.unsupported)}, or describe "
+            "them with nestrade_lib.register_rule."
+        )
     if not graph.cuttable.any():
-        reasons = "; ".join(f"{layer}: {why}" for layer, why in graph.fixed.items())
         raise ValueError(
-            f"{network.name!r} has no layer that may be cut ({reasons or 'no weights'})."
+            f"{network.name!r} has no layer that may be cut. What keeps its channels: "
+            f"{graph.causes or 'it has no weights'}. {unsupported}".rstrip()
+        )
+    if graph.unsupported:
+        warnings.warn(
+            f"Left as they are, with the channels around them: {unsupported}. To have "
+            "them cut, describe them with nestrade_lib.register_rule; to say that this "
+            f"is meant, name them in ignored_layers={list(graph.unsupported)}.",
+            stacklevel=2,
         )
     return graph
 
 
-def group_channels(network, ignored_layers=()):
-    """Like `trace`, but accepts a network with nothing left to cut."""
+def group_channels(network, ignored_layers=(), before=None):
+    """Like `trace`, but accepts a network with nothing left to cut.
+
+    ``before`` is the graph that it was cut from, and the mask: the groups stay the same.
+    """
     require_built(network)
-    walk = Walk(network, ignored_layers)
+    if before is not None:
+        return _walked(network, ignored_layers, before[0].record_after(before[1]))
+    best = graph = _walked(network, ignored_layers, Record())
+    while graph.doubtful:  # channels were said to lie along an axis that pins them
+        choices = {
+            **graph.record.choices,
+            **{
+                place: graph.record.choices.get(place, 0) + 1
+                for place in graph.doubtful
+            },
+        }
+        record = Record(choices=choices, observations=graph.record.observations)
+        graph = _walked(network, ignored_layers, record)
+        best = max(best, graph, key=lambda each: each.count)
+    return best
+
+
+def _walked(network, ignored_layers, record):
+    """The channel groups of a network, with what is written down on the way."""
+    walk = Walk(network, ignored_layers, record)
     for tensor in walk.network(network):
         for axis in tensor.axes:
             if axis is not None:
-                walk.record.labels.pin(
-                    axis.labels[axis.labels >= 0], "it is an output of the network"
-                )
+                labels = axis.labels[axis.labels >= 0]
+                record.labels.pin(labels, "it", "is an output of the network")
     missing = walk.ignored_layers - walk.met
     if missing:
         raise ValueError(
             f"ignored_layers names {sorted(missing)}, which {network.name!r} does not have."
         )
-    return ChannelGraph(walk.record, network)
+    return ChannelGraph(record, network)
 
 
 def require_built(network):

@@ -17,6 +17,10 @@ class UnsupportedLayer(ValueError):
     """A layer whose channels cannot be followed, named with the way out."""
 
 
+class WrongRule(UnsupportedLayer):
+    """A rule that contradicts the layer that it was registered for."""
+
+
 class Call:
     """One call of one layer: the argument of every rule.
 
@@ -57,7 +61,7 @@ class Call:
         """Never cut these channels, because ``reason``."""
         if axis is not None:
             labels = axis.labels[axis.labels >= 0]
-            self.record.labels.pin(labels, f"{self.name} {reason}")
+            self.record.labels.pin(labels, self.name, reason)
 
     def pin_all(self, axes, reason):
         """Never cut any of these axes."""
@@ -128,7 +132,7 @@ class Call:
             if axis is None:
                 axis = plain(length)
             if len(axis) != length:
-                raise UnsupportedLayer(
+                raise WrongRule(
                     f"The rule of layer {self.name!r} gives {len(axis)} labels to "
                     f"axis {number} of {variable.path}, which has {length} positions."
                 )
@@ -169,7 +173,29 @@ class Call:
         be a tuple of keys, for a configuration inside a configuration.
         """
         keys = key if isinstance(key, tuple) else (key,)
-        self.record.edits[self.path + keys] = lambda kept, _: value(kept)
+
+        def edit(stays, _):
+            return value(lambda axis: int(stays(axis.labels).sum()))
+
+        self.record.edits[self.path + keys] = edit
+
+    def follows_cut(self, edit):
+        """An entry of the call or the configuration changes as an ``Edit`` says."""
+        where, *inside = edit.place
+        if where == "config":
+            place, inside = self.path + (inside[0],), inside[1:]
+        else:
+            place = self.node + (where,)
+        edits = self.record.edits
+        entry = (*place, *inside)
+        first = self.record.entries.setdefault(entry, edit)
+        if first is not edit:  # of another call of this layer: one entry is for both
+            self.record.labels.merge(first.labels, edit.labels)
+            return
+        before = edits.get(place, lambda stays, value: value)
+        edits[place] = lambda stays, value: edit.within(
+            before(stays, value), inside, stays
+        )
 
     def refers_to(self, key, function):
         """The configuration value ``key`` stays this very function.
@@ -195,20 +221,11 @@ class Call:
         }
         self.rewrite(keys, lambda kept: dict(reference))
 
-    def rewrite_arguments(self, value):
-        """The call's positional arguments become ``value(kept, arguments)``."""
-        self.record.edits[self.node + ("args",)] = value
-
     # Results ----------------------------------------------------------------
 
     def refuse(self, reason: str) -> NoReturn:
         """Stop: no rule can follow the channels through this layer."""
-        name = self.name
-        raise UnsupportedLayer(
-            f"Layer {name!r} ({type(self.layer).__name__}): {reason}. Keep it as it is "
-            f"with ignored_layers=[{name!r}] (then the channels that enter and leave it are never "
-            "cut), or describe it with nestrade_lib.register_rule."
-        )
+        raise UnsupportedLayer(f"{self.name!r} ({type(self.layer).__name__}): {reason}")
 
     def inner(self, layer, keys, args, kwargs=None, times=1):
         """The outputs of a layer inside this one, configured at ``keys``, run ``times``.
@@ -223,12 +240,8 @@ class Call:
         del record.activations[activations:]
         return outputs
 
-    def outputs(self, rule=None):
-        """The layer's output tensors, with the axes that a rule gives them.
-
-        Without a rule they have no channels.
-        """
-        axes = None if rule is None else rule(self)
+    def outputs(self, axes=None):
+        """The layer's output tensors with these axes; by default, without channels."""
         args, kwargs = tree.map_structure(
             lambda leaf: leaf.spec if isinstance(leaf, Channels) else leaf,
             (self.args, self.kwargs),
@@ -244,7 +257,7 @@ class Call:
             return outputs
         axes = axes if isinstance(axes, list) else [axes]
         if [len(x) for x in axes] != [len(x.shape) for x in outputs]:
-            raise UnsupportedLayer(
+            raise WrongRule(
                 f"The rule of layer {self.name!r} gives outputs of {list(map(len, axes))} "
                 f"axes; the layer's have the shapes {[x.shape for x in outputs]}."
             )

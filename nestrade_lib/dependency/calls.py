@@ -191,7 +191,7 @@ class Counter:
                     call.refuse("no rule states what it multiplies")
                 for variable, times in inside.reuse.items():
                     self.record.products.append(Term(times, (), variable))
-        return call.outputs(rule)
+        return call.outputs(rule and rule(call))
 
     def count(self, rule, call):
         """Run a rule; whether it could describe the call."""

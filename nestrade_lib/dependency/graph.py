@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nestrade_lib.dependency.labels import Labels
+from nestrade_lib.dependency.record import Record
 from nestrade_lib.names import variable_paths
 
 
@@ -46,6 +48,11 @@ class ChannelGraph:
         For each layer, sets of groups of which at least one has to stay.
     fixed : dict of str to str
         Layers whose channels are never cut, with the reason.
+    causes : str
+        The same in short: each reason, and the layers that give it.
+    unsupported : dict of str to str
+        Layers that nothing describes, with the reason: they stay as they are, and so do
+        the channels that enter and leave them.
     outputs : dict of str to list
         For each layer, one entry per axis of its first output (of its last call): the
         group of each position, or ``None`` where the axis carries no channels.
@@ -64,9 +71,11 @@ class ChannelGraph:
     """
 
     def __init__(self, record, network):
+        self.record = record
         self._number(record)
         self.folds, self.scales, self.edits = record.folds, record.scales, record.edits
         self.custom_objects = record.custom_objects
+        self.unsupported = record.unsupported
         self.labels = {}
         self.roles = {}
         self._shapes = {}
@@ -85,7 +94,7 @@ class ChannelGraph:
         self.widths = self._collect_widths(record)
         self.outputs = {
             call.layer: [
-                None if axis is None else self.groups_of(axis)
+                None if axis is None else self.groups_of(axis.labels)
                 for axis in call.outputs[0].axes
             ]
             for call in record.applications
@@ -105,15 +114,14 @@ class ChannelGraph:
         components = record.labels.components()
         pinned = np.zeros(record.labels.count, bool)
         reasons = {}
-        for labels, reason in record.labels.pins:
+        for labels, layer, reason in record.labels.pins:
             roots = components[labels]
             pinned[roots] = True
             for root in np.unique(roots).tolist():
-                reasons.setdefault(root, reason)
+                reasons.setdefault(root, (layer, reason))
         pinned = pinned[components]
         group = np.full(record.labels.count, -1)
-        layers, names = [], []
-        self.fixed = {}
+        layers, names, fixed = [], [], {}
         for tag in record.tags.values():
             for labels, role in zip(tag.labels, tag.roles):
                 if role != "produce":
@@ -121,7 +129,9 @@ class ChannelGraph:
                 for position, label in enumerate(labels.tolist()):
                     root = components[label] if label >= 0 else -1
                     if root < 0 or pinned[root]:
-                        self.fixed.setdefault(tag.layer, reasons.get(root, ""))
+                        fixed.setdefault(
+                            tag.layer, reasons.get(root, ("it", "is never cut"))
+                        )
                     elif group[root] < 0:
                         group[root] = len(names)
                         layers.append(tag.layer)
@@ -130,13 +140,31 @@ class ChannelGraph:
         self.names = names
         self.layers = np.array(layers, dtype=str)
         cuttable = set(layers)
-        self.fixed = {k: v for k, v in self.fixed.items() if k not in cuttable}
+        fixed = {k: v for k, v in fixed.items() if k not in cuttable}
+        self.fixed = {layer: " ".join(cause) for layer, cause in fixed.items()}
+        self.causes = _grouped(fixed)
         # One entry more, so that label -1 finds group -1.
         self._group_of_label = np.append(group[components], -1)
 
-    def groups_of(self, axis):
-        """The group of each position of a traced axis, -1 where it is never cut."""
-        return self._group_of_label[axis.labels]
+    def groups_of(self, labels):
+        """The group of each label of the trace, -1 where it is never cut."""
+        return self._group_of_label[labels]
+
+    @property
+    def doubtful(self):
+        """Calls whose channels may lie along another axis than one which pins them."""
+        return [
+            place
+            for place, labels in self.record.ambiguous.items()
+            if (self.groups_of(labels) < 0).all()
+        ]
+
+    def record_after(self, mask):
+        """A record for the trace of the network cut by a mask: its groups are those left."""
+        stays = np.append(self.require_mask(mask), True)
+        earlier = [self.groups_of(labels) for labels in self.record.labels.made]
+        earlier = [groups[stays[groups]] for groups in earlier]
+        return Record(Labels(earlier=earlier), choices=self.record.choices)
 
     def _groups_or_none(self, labels):
         if labels is None:
@@ -255,3 +283,16 @@ class ChannelGraph:
             for layer, sets in self.widths.items()
             if not all(mask[groups].any() for groups in sets)
         ]
+
+
+def _grouped(fixed, most=3):
+    """Causes as a short text: each reason once, with the first layers that give it."""
+    layers = {}
+    for name, (layer, reason) in fixed.items():
+        layers.setdefault(reason, {})[name if layer == "it" else layer] = None
+    parts = []
+    for reason, names in layers.items():
+        more = len(names) - most
+        some = ", ".join(list(names)[:most]) + (f" and {more} more" if more > 0 else "")
+        parts.append(f"{reason}: {some}")
+    return "; ".join(parts)

@@ -74,24 +74,42 @@ def without_channels(tensor):
 
 @dataclass
 class Labels:
-    """All labels of one trace, with the merges and pins met on the way."""
+    """All labels of one trace, with the merges and pins met on the way.
+
+    ``made`` lists those of each new axis. After a cut, ``earlier`` lists the group of each
+    position of these axes: positions of one group have one label again.
+    """
 
     count: int = 0
     pairs: list = field(default_factory=list)
     pins: list = field(default_factory=list)
+    made: list = field(default_factory=list)
+    earlier: list = field(default_factory=list)
+    label_of_group: dict = field(default_factory=dict)
 
     def fresh(self, length):
         labels = np.arange(self.count, self.count + length)
         self.count += length
+        earlier = self.earlier[len(self.made) :][:1]
+        if earlier and len(earlier[0]) == length:
+            labels = np.array(
+                [
+                    self.label_of_group.setdefault(group, label)
+                    if group >= 0
+                    else label
+                    for group, label in zip(earlier[0].tolist(), labels.tolist())
+                ]
+            )
+        self.made.append(labels)
         return Axis(labels, np.zeros(length))
 
     def merge(self, one, other):
         if one is not other:
             self.pairs.append((one, other))
 
-    def pin(self, labels, reason):
+    def pin(self, labels, layer, reason):
         if len(labels):
-            self.pins.append((labels, reason))
+            self.pins.append((labels, layer, reason))
 
     def components(self):
         """Which labels are one channel: the least label of each merged set.

@@ -7,6 +7,7 @@ import keras
 from nestrade_lib.internals import operation_class
 
 _RULES = {}
+_PRODUCTS = {}
 _ELEMENTWISE = set()
 
 
@@ -20,6 +21,21 @@ def rule(*kinds):
         return function
 
     return bind
+
+
+def products(*functions):
+    """Bind what counts the products to functions of ``keras.ops``: ``(call, output)``."""
+
+    def bind(count):
+        _PRODUCTS.update(dict.fromkeys(map(operation_class, functions), count))
+        return count
+
+    return bind
+
+
+def find_products(operation):
+    """What counts the products of an operation, or ``None``: it has none."""
+    return _PRODUCTS.get(type(operation))
 
 
 def register_rule(kind: type | Callable) -> Callable:

@@ -8,13 +8,26 @@ from functools import reduce
 from operator import getitem
 
 import keras
+import numpy as np
 
-from nestrade_lib.dependency.call import Call, UnsupportedLayer, bytes_per_number
+from nestrade_lib.dependency.call import (
+    Call,
+    UnsupportedLayer,
+    WrongRule,
+    bytes_per_number,
+)
 from nestrade_lib.dependency.calls import inner_calls
 from nestrade_lib.dependency.labels import without_channels
-from nestrade_lib.dependency.record import Application, Record, Term, term
-from nestrade_lib.dependency.registry import find_rule
-from nestrade_lib.internals import all_layers, from_keras, is_functional
+from nestrade_lib.dependency.observed import follow
+from nestrade_lib.dependency.record import Application, Term, term
+from nestrade_lib.dependency.registry import find_products, find_rule
+from nestrade_lib.internals import (
+    all_layers,
+    calls_in,
+    from_keras,
+    is_functional,
+    producer_of,
+)
 from nestrade_lib.names import layer_names, variable_paths
 
 _HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
@@ -23,8 +36,8 @@ _HIDDEN = "a subclassed model hides its graph (build it with the functional API)
 class Walk:
     """One trace under way, from input tensors to output tensors."""
 
-    def __init__(self, network, ignored_layers):
-        self.record = Record()
+    def __init__(self, network, ignored_layers, record):
+        self.record = record
         self.names = layer_names(network)
         self.paths = variable_paths(network.variables)
         self.ignored_layers = {self._ignored(item, network) for item in ignored_layers}
@@ -81,16 +94,40 @@ class Walk:
         if call.path and call.name in self.ignored_layers:
             keep_functions(call)
             return self._uncut(call, "is kept (ignored_layers=)")
-        if isinstance(layer, keras.Model):
-            return self._network(call)
+        labels, products = self.record.labels.count, len(self.record.products)
+        try:
+            if isinstance(layer, keras.Model):
+                return self._network(call)
+            return self._layer(call)
+        except WrongRule:
+            raise
+        except UnsupportedLayer as refusal:
+            if not path:  # the network itself
+                raise
+            reason = str(refusal)
+        self.record.unsupported[call.name] = reason
+        # What a rule made before it refused stays as it is too.
+        made = np.arange(labels, self.record.labels.count)
+        self.record.labels.pin(made, call.name, "cannot be followed")
+        del self.record.products[products:]
+        keep_functions(call)
+        return self._uncut(call, "cannot be followed")
+
+    def _layer(self, call):
+        """The outputs of a layer by its rule, or as running it shows."""
+        layer = call.layer
         require_plain_weights(call)
         rule = find_rule(layer)
-        if rule is None:
+        products = len(self.record.products)
+        if rule is None and getattr(layer, "weights", ()):
             if is_builtin(layer) and not any(x.has_channels for x in call.inputs):
                 return self._uncut(call, "has no rule")
             call.refuse("no rule says how channels pass through it")
-        products = len(self.record.products)
-        outputs = call.outputs(rule)
+        axes = self._observed(call) if rule is None else rule(call)
+        outputs = call.outputs(axes)
+        count = find_products(layer)
+        if count is not None:
+            count(call, outputs[0])
         if is_frozen(layer):
             for tensor in call.inputs + outputs:
                 call.pin_all(tensor.axes, "is frozen (trainable=False)")
@@ -99,6 +136,17 @@ class Walk:
             held = term(bytes_per_number(layer), outputs[0][1:])
             self.record.activations.append(held)
         return outputs
+
+    def _observed(self, call):
+        """The axes of the outputs of a layer or operation without weights and rule."""
+        if not any(x.has_channels for x in call.inputs):
+            return None
+        keep_functions(call)
+        axes, reason = follow(call, call.layer, call.args, call.kwargs)
+        if axes is None:
+            kind = type(call.layer).__name__
+            self.record.unsupported[call.name] = f"{call.name!r} ({kind}): it {reason}"
+        return axes
 
     def _uncut(self, call, reason):
         """The outputs of a layer that is never cut, which costs what it does now."""
@@ -138,45 +186,33 @@ class Walk:
         return tensors[:1]
 
     def _graph(self, call):
-        layers = {layer.name: layer for layer in call.layer.operations}
-        items = call.config["layers"]
-        inputs = references(call.config["input_layers"])
+        network, items = call.layer, call.config["layers"]
         index_of = {item["name"]: index for index, item in enumerate(items)}
         tensors = {}
-        for (name, node, _), tensor in zip(inputs, call.inputs):
-            tensors[name, node] = [tensor]
-            resize_input(call, index_of[name], tensor)
+        for symbol, tensor in zip(network.inputs, call.inputs):
+            tensors[id(symbol)] = tensor
+            resize_input(call, index_of[producer_of(symbol).name], tensor)
         waiting = [
-            (index, number)
-            for index, item in enumerate(items)
-            for number in range(len(item["inbound_nodes"]))
+            (layer, number, *arguments)
+            for layer in network.operations
+            for number, arguments in enumerate(calls_in(network, layer))
         ]
         while waiting:
             later = []
-            for index, number in waiting:
-                item = items[index]
-                node = item["inbound_nodes"][number]
+            for layer, number, args, kwargs, symbols in waiting:
                 try:
-                    args, kwargs = revive((node["args"], node["kwargs"]), tensors)
+                    arguments = with_tensors((args, kwargs), tensors)
                 except KeyError:  # an input of this call is still to come
-                    later.append((index, number))
+                    later.append((layer, number, args, kwargs, symbols))
                     continue
-                place = call.path + ("layers", index)
-                tensors[item["name"], number] = self.apply(
-                    layers[item["name"]],
-                    place + ("config",),
-                    args,
-                    kwargs,
-                    place + ("inbound_nodes", number),
-                )
+                place = call.path + ("layers", index_of[layer.name])
+                node = place + ("inbound_nodes", number)
+                outputs = self.apply(layer, place + ("config",), *arguments, node)
+                tensors.update(zip(map(id, symbols), outputs))
             if len(later) == len(waiting):
                 call.refuse("its graph has calls whose inputs never come")
             waiting = later
-        return [
-            # A functional model's configuration counts its calls from one here.
-            tensors[name, node - is_functional(layers[name])][index]
-            for name, node, index in references(call.config["output_layers"])
-        ]
+        return [tensors[id(symbol)] for symbol in network.outputs]
 
 
 def resize_input(call, index, tensor):
@@ -192,30 +228,12 @@ def resize_input(call, index, tensor):
         )
 
 
-def references(structure):
-    """The ``[layer, call, output]`` references of a configuration, in tree order."""
-    if isinstance(structure, dict):
-        return [
-            leaf for key in sorted(structure) for leaf in references(structure[key])
-        ]
-    if len(structure) == 3 and isinstance(structure[0], str):
-        return [tuple(structure)]
-    return [leaf for part in structure for leaf in references(part)]
-
-
-def revive(structure, tensors):
-    """Call arguments as they were before they were serialized, tensors as ``Channels``."""
-    if isinstance(structure, (list, tuple)):
-        return type(structure)(revive(part, tensors) for part in structure)
-    if not isinstance(structure, dict):
-        return structure
-    kind = structure.get("class_name")
-    if kind == "__keras_tensor__":
-        name, node, index = structure["config"]["keras_history"]
-        return tensors[name, node][index]
-    if kind is not None:
-        return keras.saving.deserialize_keras_object(structure)
-    return {key: revive(value, tensors) for key, value in structure.items()}
+def with_tensors(arguments, tensors):
+    """The arguments of a call, each symbolic tensor replaced by its ``Channels``."""
+    return keras.tree.map_structure(
+        lambda leaf: tensors[id(leaf)] if isinstance(leaf, keras.KerasTensor) else leaf,
+        arguments,
+    )
 
 
 def keep_functions(call):

@@ -42,7 +42,7 @@ def cut(network, mask, graph=None, compiled=True):
         place = config
         for parent in parents:
             place = place[parent]
-        place[key] = edit(slices.kept, place[key])
+        place[key] = edit(slices.stays, place[key])
     with (
         strategy_scope(network),
         keras.saving.custom_object_scope(graph.custom_objects),

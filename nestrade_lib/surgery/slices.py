@@ -20,7 +20,7 @@ class Slices:
         self.paths = variable_paths(network.variables)
         # One more, so that group -1 (never cut) is kept.
         mask = np.append(graph.require_mask(mask), True)
-        self.kept_places = lambda axis: mask[graph.groups_of(axis)]
+        self.stays = lambda labels: mask[graph.groups_of(labels)]
         self.masks = {
             path: [None if groups is None else mask[groups] for groups in axes]
             for path, axes in graph.labels.items()
@@ -28,7 +28,7 @@ class Slices:
 
     def kept(self, axis):
         """The number of channels of a traced axis that stay."""
-        return int(self.kept_places(axis).sum())
+        return int(self.stays(axis.labels).sum())
 
     def path(self, variable):
         """The key of a variable of the network."""
@@ -68,7 +68,7 @@ class Slices:
         """The same weights with what cut channels leave in the biases of their readers."""
         arrays = dict(arrays)
         for fold in self.graph.folds:
-            dropped = ~self.kept_places(fold.source)
+            dropped = ~self.stays(fold.source.labels)
             fill = np.where(dropped, fold.source.fill, 0.0)
             kernel, bias = arrays.get(fold.kernel), arrays.get(fold.bias)
             if fill.any() and kernel is not None and bias is not None:

@@ -147,13 +147,16 @@ class PrunedNetwork:
             refusal = error
         if self.engine.gather([refusal is not None]).any():
             return refusal or RefusedCut("Another worker refused the cut.")
-        self.adopt(network)
+        self.adopt(network, (self.graph, mask))
         return None
 
-    def adopt(self, network):
-        """Go on with another network, or with this one after layers were frozen."""
+    def adopt(self, network, before=None):
+        """Go on with another network, or with this one after layers were frozen.
+
+        ``before`` is the graph that it was cut from, and the mask.
+        """
         latency = self.costs.latency
-        graph = group_channels(network, ignored_layers=self.ignored_layers)
+        graph = group_channels(network, self.ignored_layers, before)
         costs = ChannelCosts(graph, latency)
         if latency is not None:
             latency.correct(network, costs)

@@ -131,7 +131,7 @@ def adopt_masked(run, mask):
             network = cut(network, mask, graph)
         run.engine.prepare(network)
     if network is not run.network:
-        run.pruned.adopt(network)
+        run.pruned.adopt(network, (graph, mask))
     run.pruned.build_metrics(run.sample)
 
 

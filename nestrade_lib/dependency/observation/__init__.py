@@ -36,21 +36,23 @@ class Observation:
     merges: list = field(default_factory=list)
     pins: list = field(default_factory=list)
     edits: list = field(default_factory=list)
+    choices: int = 1
 
 
-def observe(operation, args, kwargs, axes):
+def observe(operation, args, kwargs, axes, choice=0):
     """Find out how channels pass through an operation without weights.
 
     ``args`` and ``kwargs`` are those of its call in a network, each tensor a
     ``keras.KerasTensor``; ``axes`` has a tuple for each of these, in the order of
     ``keras.tree.flatten((args, kwargs))``: an ``Axis`` or ``None`` for each dimension.
-    It runs in inference mode, with fixed seeds, in float64 where its code allows.
+    Where channels may lie along one of several axes of an output (``choices`` of them), it
+    is the one of number ``choice``. It runs in inference mode, with fixed seeds, in float64 where its code allows.
     """
     labels = [axis.labels for each in axes for axis in each if axis is not None]
     known = np.unique(np.concatenate([np.array([], int), *labels]))
     known = known[known >= 0]
     try:
-        return _Observer(Probe(operation, args, kwargs, axes), known).observe()
+        return _Observer(Probe(operation, args, kwargs, axes), known).observe(choice)
     except Unobservable as reason:
         return Observation(None, pins=[(known, str(reason))] if len(known) else [])
 
@@ -69,12 +71,12 @@ class _Observer:
         self.shapes = self._output_shapes()
         self.removal = Removal(probe, self.sources, self._nodes)
 
-    def observe(self):
+    def observe(self, choice):
         """The reading under which most channels can be cut, and what it says."""
         if not self.sources:
             return Observation([self._plain(shape) for shape in self.shapes])
         readings = list(
-            suggestions(self.probe, self.sources, len(self.known), self.shapes)
+            suggestions(self.probe, self.sources, len(self.known), self.shapes, choice)
         )
         reasons = []
         for reading in readings:
@@ -151,7 +153,8 @@ class _Observer:
                     axes = list(outputs[output].axes)
                     axes[axis] = Axis(self._labels(roots), fill)
                     outputs[output] = Channels(outputs[output].shape, tuple(axes))
-        return Observation(outputs, merges if joined.any() else [], pins, edits)
+        merges = merges if joined.any() else []
+        return Observation(outputs, merges, pins, edits, reading.choices)
 
     def _plain(self, shape):
         return Channels(shape, (None,) * len(shape))

@@ -33,6 +33,19 @@ class Edit:
             new = np.compress(kept, new, self.number)
         return type(old)(new.tolist()) if isinstance(old, (list, tuple)) else new
 
+    def within(self, structure, place, stays):
+        """A serialized structure with the entry at this place changed."""
+        if not place:
+            old = keras.saving.deserialize_keras_object(structure)
+            return keras.saving.serialize_keras_object(self.value(old, stays))
+        key, *rest = place
+        if isinstance(structure, dict) and structure.get("class_name") == "__slice__":
+            inner = self.within(structure["config"], place, stays)
+            return {**structure, "config": inner}
+        parts = dict(_parts(structure))
+        parts[key] = self.within(parts[key], rest, stays)
+        return parts if isinstance(structure, dict) else type(structure)(parts.values())
+
 
 def edited(call, edits, stays) -> dict:
     """A copy of the call with the entries of these edits changed."""

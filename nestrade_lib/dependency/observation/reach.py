@@ -32,6 +32,8 @@ class Suggestion:
     those axes that carry channels.
     """
 
+    choices = 1
+
     def __init__(self, never, places, pairs, count):
         self.never, self.places, self.pairs, self.count = never, places, pairs, count
         self.root = Labels(count, pairs).components()
@@ -56,7 +58,9 @@ class Suggestion:
 
     def with_pairs(self, pairs):
         """The same with more nodes that are one channel."""
-        return Suggestion(self.never, self.places, self.pairs + pairs, self.count)
+        made = Suggestion(self.never, self.places, self.pairs + pairs, self.count)
+        made.choices = self.choices
+        return made
 
     def along(self, place):
         """The channel of each position of an output axis, -1 where it has none."""
@@ -64,11 +68,15 @@ class Suggestion:
         return np.where(roots < self.never, roots, -1)
 
 
-def suggestions(probe, sources, never, shapes):
-    """Ways to read what the operation does, the most likely first."""
-    options, mixed = [], []
+def suggestions(probe, sources, never, shapes, choice=0):
+    """Ways to read what the operation does, the most likely first.
+
+    Where channels may lie along one of several axes, ``choice`` is the number of that one.
+    """
+    options, mixed, choices = [], [], 1
     for source in sources:
-        likely, certain, mixes = _places(probe, source, shapes)
+        likely, certain, mixes, several = _places(probe, source, shapes, choice)
+        choices = max(choices, several)
         same = all(likely[place] is certain.get(place) for place in likely)
         options.append([likely] if same else [likely, certain])
         mixed += [source.nodes] if mixes else []
@@ -76,7 +84,9 @@ def suggestions(probe, sources, never, shapes):
     aligned = [pair for pair in pairs if len(pair[0]) == len(pair[1])]
     for some in [[], aligned] if aligned else [[]]:
         for placements in itertools.product(*options):
-            yield Suggestion.of(never, sources, placements, some, shapes)
+            made = Suggestion.of(never, sources, placements, some, shapes)
+            made.choices = choices
+            yield made
 
 
 def coarser(sources, suggestion):
@@ -92,12 +102,13 @@ def coarser(sources, suggestion):
             yield suggestion.with_pairs(pairs)
 
 
-def _places(probe, source, shapes):
+def _places(probe, source, shapes, choice):
     """Where the channels of a source are: (output, axis) to which position has which.
 
     First with an axis of equal length, that has them one by one, in outputs which depend
     on all of them at once or hide some (a product with zero); then where they are seen.
-    The third is whether an output depends on all of them at once.
+    The third is whether an output depends on all of them at once, the fourth along how many
+    axes of one output they may be said to lie: the last is the first to be chosen.
     """
     length = len(source.nodes)
     rows = reach(probe, source, codes(length))
@@ -105,16 +116,19 @@ def _places(probe, source, shapes):
         rng = np.random.default_rng(0)
         halves = [codes(length), codes(length, rng), codes(length, rng)]
         rows = reach(probe, source, np.concatenate(halves))
-    likely, certain, mixes = {}, {}, False
+    likely, certain, mixes, several = {}, {}, False, 1
     one_by_one = np.eye(length, dtype=bool)
     for output, (axes, shape) in enumerate(zip(rows, shapes)):
-        found = [
-            (_count(source.nodes, some), -some.sum(), axis)
+        candidates = [
+            (axis == len(shape) - 1, _count(source.nodes, some), -some.sum(), axis)
             for axis, some in enumerate(axes)
             if shape[axis] is not None and some.any() and _tells_apart(some)
         ]
-        count, _, axis = max(found, default=(0, 0, 0))
-        if count > (len(np.unique(source.nodes)) > 1):
+        least = len(np.unique(source.nodes)) > 1
+        candidates = sorted((c for c in candidates if c[1] > least), reverse=True)
+        several = max(several, len(candidates))
+        if candidates:
+            *_, axis = candidates[min(choice, len(candidates) - 1)]
             some = axes[axis]
             certain[output, axis] = likely[output, axis] = some
             if some.shape == one_by_one.shape and (some < one_by_one).any():
@@ -126,7 +140,7 @@ def _places(probe, source, shapes):
         if same:
             at = source.number - len(probe.tensors[source.tensor].shape) + len(shape)
             likely[output, at if at in same else same[-1]] = one_by_one
-    return likely, certain, mixes
+    return likely, certain, mixes, several
 
 
 def reach(probe, source, halves):

@@ -7,6 +7,7 @@ from nestrade_lib.dependency.rules import (  # noqa: F401  (importing registers 
     dense,
     merge,
     normalization,
+    products,
     recurrent,
     reduction,
     shape,

@@ -4,10 +4,16 @@ import functools
 
 import keras
 import numpy as np
-from keras import activations, layers, ops
+from keras import activations, layers
 
 from nestrade_lib.dependency.call import Call
-from nestrade_lib.dependency.labels import refill_all, unknown, zero_or_unknown
+from nestrade_lib.dependency.labels import (
+    Channels,
+    refill_all,
+    unknown,
+    zero_or_unknown,
+)
+from nestrade_lib.dependency.observed import follow
 from nestrade_lib.dependency.registry import is_elementwise, rule
 from nestrade_lib.internals import class_beside
 
@@ -31,11 +37,11 @@ def apply_activation(call: Call, axes, function, key="activation") -> tuple:
         return refill_all(axes, unknown)
     if function is None or function in _named(_ELEMENTWISE) or is_elementwise(function):
         return elementwise(axes, function)
-    name = getattr(function, "__name__", repr(function))
-    call.refuse(
-        f"its activation {name!r} is not known to work on each element alone (if it "
-        f"does, register it: register_rule({name}))"
-    )
+    shape = [None, *(5 if axis is None else len(axis) for axis in axes[1:])]
+    made, reason = follow(call, function, [Channels(tuple(shape), tuple(axes))], {})
+    if made is None:
+        call.refuse(f"its activation {reason}")
+    return made[0]
 
 
 @functools.cache
@@ -131,45 +137,3 @@ def identity(call):
 def noise(call):
     """A random factor leaves zero as it is, and any other constant not constant."""
     return refill_all(call.inputs[0].axes, zero_or_unknown)
-
-
-@rule(layers.Rescaling)
-def rescaling(call):
-    axes = call.inputs[0].axes
-    scale, offset = np.ravel(call.layer.scale), np.ravel(call.layer.offset)
-    if scale.size > 1 or offset.size > 1:
-        call.pin(axes[-1], "scales each of them by a constant of its own")
-        return axes
-    return refill_all(axes, lambda fill: fill * scale + offset)
-
-
-@rule(
-    *(
-        getattr(ops, name)
-        for name in """relu relu6 sigmoid softplus softsign silu gelu leaky_relu elu selu
-        celu hard_sigmoid hard_silu hard_tanh log_sigmoid tanh_shrink hard_shrink
-        soft_shrink squareplus sparse_plus threshold abs absolute negative square sqrt
-        rsqrt reciprocal exp exp2 expm1 log log2 log10 log1p tanh sin cos sinh cosh arctan
-        arcsinh erf sign clip""".split()
-    ),
-)
-def elementwise_operation(call):
-    """The operation is called again on the constants, with the arguments it had."""
-
-    def again(constant):
-        return call.layer(constant, *call.args[1:], **call.kwargs)
-
-    return elementwise(call.inputs[0].axes, again)
-
-
-@rule(ops.cast, ops.stop_gradient)
-def cast(call):
-    return call.inputs[0].axes
-
-
-@rule(ops.softmax, ops.log_softmax)
-def softmax_operation(call):
-    axes = call.inputs[0].axes
-    normalized = call.layer.axis
-    call.pin(axes[-1 if normalized is None else normalized], "normalizes over them")
-    return refill_all(axes, unknown)

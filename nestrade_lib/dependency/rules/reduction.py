@@ -1,10 +1,8 @@
 """Layers that take a mean, a maximum or a sum over axes, and those that resample."""
 
-import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from nestrade_lib.dependency.labels import (
-    refill,
     refill_all,
     unknown,
     zero_or_unknown,
@@ -66,23 +64,3 @@ def global_pooling(call):
     if call.layer.keepdims:
         return image(len(call.inputs[0].axes), number, channels)
     return (call.inputs[0].axes[0], channels)
-
-
-@rule(ops.mean, ops.sum, ops.max, ops.min)
-def reduction(call):
-    layer, tensor = call.layer, call.inputs[0]
-    rank = len(tensor.axes)
-    numbers = range(rank) if layer.axis is None else np.atleast_1d(layer.axis) % rank
-    sums = type(layer).__name__ == "Sum"
-    axes = []
-    for place, axis in enumerate(tensor.axes):
-        if place not in numbers:
-            axes.append(refill(axis, zero_or_unknown) if sums else axis)
-            continue
-        if sums:
-            call.absorbs(axis)
-        else:
-            call.pin(axis, "takes a mean or an extreme over them")
-        if layer.keepdims:
-            axes.append(None)
-    return tuple(axes)
