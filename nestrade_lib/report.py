@@ -1,6 +1,7 @@
 """Before and after, one row per layer: what a run removed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 
 from nestrade_lib.costs import CostTable
 from nestrade_lib.tables import html_table, text_table
@@ -13,6 +14,8 @@ class Report:
     Attributes
     ----------
     before, after : CostTable
+    unsupported : dict of str to str
+        Layers that stay as they are because they cannot be followed, with the reason.
 
     Examples
     --------
@@ -31,6 +34,7 @@ class Report:
 
     before: CostTable
     after: CostTable
+    unsupported: dict = field(default_factory=dict)
 
     def _cells(self):
         yield "layer", "output", "MACs", "", "parameters", ""
@@ -57,13 +61,17 @@ class Report:
         return ((old, named[old.name]) for old in before)
 
     def __repr__(self):
-        return text_table(self._cells(), "<<<<<<")
+        return "\n".join([text_table(self._cells(), "<<<<<<"), *self._kept()])
+
+    def _kept(self):
+        return [f"as it was: {reason}" for reason in self.unsupported.values()]
 
     def _repr_html_(self):
         _, *body = self._cells()
         head = "layer", "output", "MACs", "kept", "parameters", "kept"
-        table = html_table([head, *body])
-        return table.replace(" %", "\N{NO-BREAK SPACE}%")
+        table = html_table([head, *body]).replace(" %", "\N{NO-BREAK SPACE}%")
+        kept = "<br>".join(map(escape, self._kept()))
+        return table + (kept and f"<p>{kept}</p>")
 
 
 def _shape(layer):

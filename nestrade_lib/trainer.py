@@ -85,6 +85,10 @@ class Nestrade(NetworkFacade):
         What to train on: one device by default. The network has to be built and
         compiled in its scope. With an engine the order of the data is the same on
         any number of devices; without, a budget of 1 is Keras' ``fit`` itself.
+    strict : bool
+        Refuse a network with layers whose channels cannot be followed. By default they
+        stay as they are, with the channels that enter and leave them, and a warning and
+        :meth:`report` name them.
 
     Attributes
     ----------
@@ -115,6 +119,7 @@ class Nestrade(NetworkFacade):
         growth: int | str = 2,
         distill: float | Distillation | None = None,
         engine: Engine | None = None,
+        strict: bool = False,
     ) -> None:
         budget, schedule = Budget.of(budget), schedule or Schedule()
         check_trainer(schedule, importance, ignored_layers, anneal, growth, engine)
@@ -125,7 +130,7 @@ class Nestrade(NetworkFacade):
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         self.pruned = PrunedNetwork(
-            network, budget, schedule, tuple(ignored_layers or ()), self.engine
+            network, budget, schedule, tuple(ignored_layers or ()), self.engine, strict
         )
         self.state = RunState()
         self.history = None
@@ -244,4 +249,4 @@ class Nestrade(NetworkFacade):
 
     def report(self) -> Report:
         """Compare before and after: a row per layer, and the totals (Report)."""
-        return Report(self.dense_costs, self.costs)
+        return Report(self.dense_costs, self.costs, self.pruned.unsupported)

@@ -58,6 +58,18 @@ def test_an_operation_of_a_graph_is_of_the_class_of_its_function():
         assert type(made) is internals.operation_class(function)
 
 
+def test_calls_of_a_functional_model_have_their_arguments_alive():
+    layer, x, table = kl.Dense(4), keras.Input((4,)), np.arange(4.0)
+    y = layer(layer(x)) * table
+    layer(y)  # not in the network
+    network = keras.Model(x, y)
+    calls = internals.calls_in(network, layer)
+    assert [args for args, _, _ in calls] == [(x,), tuple(calls[0][2])]
+    ((args, kwargs, outputs),) = internals.calls_in(network, internals.producer_of(y))
+    assert args[1] is table and kwargs == {} and outputs[0] is y
+    assert internals.calls_in(network, internals.producer_of(x)) == []
+
+
 def test_layers_within_layers():
     inner = network()
     outer = keras.Sequential([keras.Input((3, 4)), kl.TimeDistributed(inner)])

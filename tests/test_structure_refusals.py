@@ -1,4 +1,6 @@
-"""What is refused, by name, with everything left as it was."""
+"""What is refused or kept, by name, with everything left as it was."""
+
+import warnings
 
 import keras
 import numpy as np
@@ -32,12 +34,17 @@ class Gain(keras.layers.Layer):
 class Hidden(keras.Model):
     """A subclassed model, which hides its graph."""
 
-    def __init__(self):
-        super().__init__()
-        self.dense = L.Dense(3)
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = L.Dense(5, name="inner")
 
     def call(self, x):
         return self.dense(x)
+
+
+def built(network):
+    network.build((None, 4))
+    return network
 
 
 class Wide(keras.Model):
@@ -56,43 +63,65 @@ class Louder(L.Dense):
 
 
 @keras.saving.register_keras_serializable("tests")
-def halved(x):
-    """An activation that the library cannot know."""
-    return x / 2
+def jumping(x):
+    """An activation that is another function each time."""
+    return x * keras.random.uniform(())
 
 
 def around(layer):
     return keras.Sequential([keras.Input((4,)), L.Dense(6), layer, L.Dense(2)])
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: L.Lambda(lambda x: keras.ops.flip(x, -1), name="odd"),
-        lambda: Gain(name="odd"),
-        lambda: Louder(5, name="odd"),
-        lambda: L.Dense(5, activation=halved, name="odd"),
-        lambda: L.SpectralNormalization(L.Dense(5), name="odd"),
-    ],
-    ids=["lambda", "custom", "override", "activation", "wrapper"],
-)
-def test_layer_without_a_rule_is_refused_by_name_and_can_be_kept(make):
-    network = around(make())
-    with pytest.raises(
-        UnsupportedLayer, match=r"'odd'.*ignored_layers=\['odd'\].*register_rule"
-    ):
+def kept_layers():
+    """Layers with weights and no rule, or that cannot be run on numbers alone."""
+    return [
+        Gain(name="odd"),
+        Louder(5, name="odd"),
+        L.Dense(5, activation=jumping, name="odd"),
+        L.SpectralNormalization(L.Dense(5), name="odd"),
+        Hidden(name="odd"),
+    ]
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_layer_that_cannot_be_followed_is_kept_and_named(index):
+    network = around(kept_layers()[index])
+    with pytest.raises(ValueError, match="no layer that may be cut.*odd.*'odd' "):
         trace(network)
-    with pytest.raises(ValueError, match="no layer that may be cut"):
-        trace(network, ignored_layers=["odd"])
-    layer = make()
+    layer = kept_layers()[index]
     wider = keras.Sequential(
         [keras.Input((4,)), L.Dense(6), L.Dense(5), layer, L.Dense(2)]
     )
     randomize(wider)
-    graph = trace(wider, ignored_layers=[layer])
-    assert graph.count == 6
+    with pytest.warns(UserWarning, match=r"Left as they are.*'odd'.*register_rule"):
+        graph = trace(wider)
+    assert list(graph.unsupported) == ["odd"] and graph.count == 6
     smaller = restructure(wider, random_cut(graph), graph)
     assert smaller.get_layer("odd").count_params() == layer.count_params()
+    with warnings.catch_warnings(action="error"):
+        assert trace(wider, ignored_layers=[layer]).count == 6
+
+
+def test_strict_names_every_layer_that_cannot_be_followed():
+    network = keras.Sequential(
+        [keras.Input((4,)), L.Dense(6), *(Gain(name=f"gain{n}") for n in range(4))]
+    )
+    with pytest.raises(
+        UnsupportedLayer, match="gain0.*gain1.*gain2.*gain3.*ignored_layers=.*register"
+    ):
+        trace(network, strict=True)
+    network.compile("sgd", "mse")
+    with pytest.raises(UnsupportedLayer, match="gain0.*gain3"):
+        Nestrade(network, strict=True)
+
+
+def test_refusals_name_causes_and_not_all_layers():
+    base = keras.applications.MobileNetV2((32, 32, 3), include_top=False, weights=None)
+    base.trainable = False
+    network = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(2)])
+    with pytest.raises(ValueError, match="frozen") as refusal:
+        trace(network)
+    assert len(str(refusal.value)) < 400
 
 
 def test_registered_layer_is_cut(monkeypatch):
@@ -118,7 +147,7 @@ def test_registered_layer_is_cut(monkeypatch):
     ("make", "error", "words"),
     [
         (lambda: keras.Sequential([L.Dense(3)]), ValueError, "not built"),
-        (lambda: around(Hidden()), UnsupportedLayer, "subclassed model"),
+        (lambda: built(Hidden()), UnsupportedLayer, "subclassed model"),
         (lambda: Wide(3), UnsupportedLayer, "keras.Model"),
         (lambda: 3, TypeError, "keras.Model"),
         (lambda: keras.Sequential([keras.Input((4,)), L.Dense(2)]), ValueError,

@@ -101,9 +101,13 @@ class Call:
         value is not known, the channels are never cut.
         """
         self.absorbs(axis, foldable=bias is not None)
-        if axis is not None and bias is not None and np.nan_to_num(axis.fill).any():
-            path = self.walk.path
-            self.record.folds.append(Fold(path(variable), number, axis, path(bias)))
+        if axis is not None and bias is not None:
+            kernel = self.walk.path(variable)
+            fold = Fold(kernel, number, axis, self.walk.path(bias))
+            first = self.record.folds.setdefault((kernel, number), fold)
+            # The bias is one for all calls, and so has the constant to be.
+            other = axis.take(first.source.fill != axis.fill)
+            self.pin(other, "would miss constants that are unlike in each of its calls")
         self._tag(variable, {number: axis}, "consume")
 
     def absorbs(self, axis, foldable=False):

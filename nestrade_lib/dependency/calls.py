@@ -9,7 +9,7 @@ from keras import tree
 from nestrade_lib.dependency.call import Call, UnsupportedLayer, bytes_per_number
 from nestrade_lib.dependency.labels import Channels, Labels, plain, without_channels
 from nestrade_lib.dependency.record import Record, Term
-from nestrade_lib.dependency.registry import find_rule
+from nestrade_lib.dependency.registry import find_products, find_rule
 from nestrade_lib.internals import from_keras, watched_calls
 
 
@@ -128,21 +128,21 @@ def _one_sample(model):
 
 def _listed(layer, args, kwargs, shape, nested):
     """What to list for a call: the layer itself, the calls inside it, or both."""
-    rule, counter = find_rule(layer), Counter()
+    rule, count, counter = find_rule(layer), find_products(layer), Counter()
+    call = Call(counter, layer, (), args, kwargs)
     variables = list(getattr(layer, "weights", ()))
     by_keras = from_keras(type(layer))
+    if count is not None:
+        count(call, call.outputs()[0])
     if rule is None:
-        nested = [call for seen in nested for call in _listed(*seen)]
-        covered = {id(v) for call in nested for v in call.variables}
+        nested = [inner for seen in nested for inner in _listed(*seen)]
+        covered = {id(v) for inner in nested for v in inner.variables}
         variables = [v for v in variables if id(v) not in covered]
         if nested and not variables:
             return nested
         counted = by_keras and all(len(v.shape) <= 1 for v in variables)
     else:
-        nested, counted = (
-            [],
-            counter.count(rule, Call(counter, layer, (), args, kwargs)),
-        )
+        nested, counted = [], counter.count(rule, call)
         # A user's rule that names no product of a matrix may have forgotten it.
         counted = counted and all(
             by_keras or len(v.shape) <= 1 or id(v) in counter.reuse for v in variables

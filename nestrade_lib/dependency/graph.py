@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nestrade_lib.dependency.causes import in_short
 from nestrade_lib.dependency.labels import Labels
 from nestrade_lib.dependency.record import Record
 from nestrade_lib.names import variable_paths
@@ -73,7 +74,12 @@ class ChannelGraph:
     def __init__(self, record, network):
         self.record = record
         self._number(record)
-        self.folds, self.scales, self.edits = record.folds, record.scales, record.edits
+        self.scales, self.edits = record.scales, record.edits
+        self.folds = [
+            fold
+            for fold in record.folds.values()
+            if np.nan_to_num(fold.source.fill).any()
+        ]
         self.custom_objects = record.custom_objects
         self.unsupported = record.unsupported
         self.labels = {}
@@ -142,7 +148,7 @@ class ChannelGraph:
         cuttable = set(layers)
         fixed = {k: v for k, v in fixed.items() if k not in cuttable}
         self.fixed = {layer: " ".join(cause) for layer, cause in fixed.items()}
-        self.causes = _grouped(fixed)
+        self.causes = in_short(fixed)
         # One entry more, so that label -1 finds group -1.
         self._group_of_label = np.append(group[components], -1)
 
@@ -283,16 +289,3 @@ class ChannelGraph:
             for layer, sets in self.widths.items()
             if not all(mask[groups].any() for groups in sets)
         ]
-
-
-def _grouped(fixed, most=3):
-    """Causes as a short text: each reason once, with the first layers that give it."""
-    layers = {}
-    for name, (layer, reason) in fixed.items():
-        layers.setdefault(reason, {})[name if layer == "it" else layer] = None
-    parts = []
-    for reason, names in layers.items():
-        more = len(names) - most
-        some = ", ".join(list(names)[:most]) + (f" and {more} more" if more > 0 else "")
-        parts.append(f"{reason}: {some}")
-    return "; ".join(parts)

@@ -73,7 +73,7 @@ class Record:
 
     labels: Labels = field(default_factory=Labels)
     tags: dict = field(default_factory=dict)
-    folds: list = field(default_factory=list)
+    folds: dict = field(default_factory=dict)
     scales: dict = field(default_factory=dict)
     edits: dict = field(default_factory=dict)
     entries: dict = field(default_factory=dict)

@@ -179,7 +179,7 @@ class Walk:
         tensors = call.inputs[:1]
         first = len(call.config["layers"]) - len(call.layer.layers)
         if first:  # the InputLayer, which Sequential does not list
-            resize_input(call, 0, tensors[0])
+            resize_input(call, 0, call.layer.inputs[0], tensors[0])
         for index, layer in enumerate(call.layer.layers, start=first):
             place = call.path + ("layers", index, "config")
             tensors = self.apply(layer, place, tensors[:1], {})
@@ -191,7 +191,8 @@ class Walk:
         tensors = {}
         for symbol, tensor in zip(network.inputs, call.inputs):
             tensors[id(symbol)] = tensor
-            resize_input(call, index_of[producer_of(symbol).name], tensor)
+            index = index_of[producer_of(symbol).name]
+            resize_input(call, index, symbol, tensor)
         waiting = [
             (layer, number, *arguments)
             for layer in network.operations
@@ -201,13 +202,13 @@ class Walk:
             later = []
             for layer, number, args, kwargs, symbols in waiting:
                 try:
-                    arguments = with_tensors((args, kwargs), tensors)
+                    inputs = with_tensors(args, tensors), with_tensors(kwargs, tensors)
                 except KeyError:  # an input of this call is still to come
                     later.append((layer, number, args, kwargs, symbols))
                     continue
                 place = call.path + ("layers", index_of[layer.name])
                 node = place + ("inbound_nodes", number)
-                outputs = self.apply(layer, place + ("config",), *arguments, node)
+                outputs = self.apply(layer, place + ("config",), *inputs, node=node)
                 tensors.update(zip(map(id, symbols), outputs))
             if len(later) == len(waiting):
                 call.refuse("its graph has calls whose inputs never come")
@@ -215,7 +216,7 @@ class Walk:
         return [tensors[id(symbol)] for symbol in network.outputs]
 
 
-def resize_input(call, index, tensor):
+def resize_input(call, index, symbol, tensor):
     """A nested network's input has the channels of the tensor that enters it."""
     keys = ("layers", index, "config", "batch_shape")
     if tensor.has_channels:
@@ -223,7 +224,7 @@ def resize_input(call, index, tensor):
             keys,
             lambda kept: tuple(
                 size if axis is None else kept(axis)
-                for size, axis in zip(tensor.shape, tensor.axes)
+                for size, axis in zip(symbol.shape, tensor.axes)
             ),
         )
 

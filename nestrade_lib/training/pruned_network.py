@@ -31,6 +31,8 @@ class PrunedNetwork:
         Layers to leave as they are.
     engine : nestrade_lib.engines.Engine, optional
         What the network trains on.
+    strict : bool
+        Refuse layers whose channels cannot be followed.
 
     Attributes
     ----------
@@ -43,6 +45,8 @@ class PrunedNetwork:
     dense_table : nestrade_lib.CostTable
     dense_totals, dense_widths : dict
         Of the network as it was given.
+    unsupported : dict of str to str
+        Layers of that network that cannot be followed, with the reason: they are kept.
     teacher : nestrade_lib.distillation.Teacher or None
         A copy from before the first cut, where there is something to distil.
 
@@ -62,13 +66,22 @@ class PrunedNetwork:
     True
     """
 
-    def __init__(self, network, budget, schedule, ignored_layers=(), engine=None):
+    def __init__(
+        self,
+        network,
+        budget,
+        schedule,
+        ignored_layers=(),
+        engine=None,
+        strict=False,
+    ):
         self.budget = budget
         self.schedule = schedule
         self.engine = Engine() if engine is None else engine
         self.teacher = None
         self.network = network
-        self.graph = trace(network, ignored_layers=ignored_layers)
+        self.graph = trace(network, ignored_layers, strict)
+        self.unsupported = self.graph.unsupported
         names = layer_names(network)  # an object is of this network, not of the next
         self.ignored_layers = tuple(
             names.get(id(layer), layer) for layer in ignored_layers
@@ -113,7 +126,8 @@ class PrunedNetwork:
                 raise ValueError(
                     f"Budget: {cost}={share:g} is below the least that "
                     f"{self.network.name!r} can reach with {least} a layer: "
-                    f"{reached:.2g}. Ask for at least that, or let more layers be cut."
+                    f"{reached:.2g}. What keeps other channels: {self.graph.causes}. Ask "
+                    "for at least that, or let more layers be cut."
                 )
 
     def require_cuttable(self, probe=None):

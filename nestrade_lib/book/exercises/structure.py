@@ -125,7 +125,7 @@ def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
         ]
     )
     try:
-        graph = trace(network)
+        graph = trace(network, strict=True)
     except UnsupportedLayer:
         raise AssertionError(
             f"Not yet: no rule is registered for {kind.__name__}."

@@ -63,13 +63,13 @@ class _Observer:
     def __init__(self, probe, known):
         self.probe, self.known = probe, known
         self.sources = [
-            Source(n, number, self._nodes(axis.labels), axis.fill)
+            Source(n, number, self._nodes_of(axis.labels), axis.fill)
             for n, axes in enumerate(probe.axes)
             for number, axis in enumerate(axes)
             if axis is not None and (axis.labels >= 0).any()
         ]
         self.shapes = self._output_shapes()
-        self.removal = Removal(probe, self.sources, self._nodes)
+        self.removal = Removal(probe, self.sources, self._nodes_of)
 
     def observe(self, choice):
         """The reading under which most channels can be cut, and what it says."""
@@ -164,7 +164,7 @@ class _Observer:
         labels = np.append(self.known, -1)
         return labels[np.where(roots < 0, len(self.known), roots)]
 
-    def _nodes(self, labels):
+    def _nodes_of(self, labels):
         nodes = np.searchsorted(self.known, labels)
         return np.where(labels >= 0, nodes, len(self.known))
 

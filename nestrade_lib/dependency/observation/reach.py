@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nestrade_lib.dependency.labels import Labels
+from nestrade_lib.dependency.observation.movement import movement
 from nestrade_lib.dependency.observation.probe import DRAWS, Unobservable
 
 
@@ -111,11 +112,13 @@ def _places(probe, source, shapes, choice):
     axes of one output they may be said to lie: the last is the first to be chosen.
     """
     length = len(source.nodes)
-    rows = reach(probe, source, codes(length))
-    if any(map(_is_unclear, rows)) and length > 2:
-        rng = np.random.default_rng(0)
-        halves = [codes(length), codes(length, rng), codes(length, rng)]
-        rows = reach(probe, source, np.concatenate(halves))
+    rows = movement(probe, source)
+    if rows is None:
+        rows = reach(probe, source, codes(length))
+        if any(map(_is_unclear, rows)) and length > 2:
+            rng = np.random.default_rng(0)
+            halves = [codes(length), codes(length, rng), codes(length, rng)]
+            rows = reach(probe, source, np.concatenate(halves))
     likely, certain, mixes, several = {}, {}, False, 1
     one_by_one = np.eye(length, dtype=bool)
     for output, (axes, shape) in enumerate(zip(rows, shapes)):

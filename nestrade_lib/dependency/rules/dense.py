@@ -34,6 +34,8 @@ def einsum_dense(call):
     layer = call.layer
     read, kernel, made = _equation(layer.equation, len(call.inputs[0].shape))
     axes = dict(zip(read, call.inputs[0].axes))
+    for letter in set(read) - set(kernel + made):  # summed over before the product
+        call.absorbs(axes[letter])
     made_axes = {}
     for number, letter in enumerate(kernel):
         if letter not in made:
