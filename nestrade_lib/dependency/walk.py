@@ -113,7 +113,7 @@ class Walk:
         keep_functions(call)
         return self._uncut(call, "cannot be followed")
 
-    def _layer(self, call):
+    def _layer(self, call: Call):
         """The outputs of a layer by its rule, or as running it shows."""
         layer = call.layer
         require_plain_weights(call)
