@@ -19,6 +19,12 @@ from scripts.notebooks import FOLDERS, ROOT, pages
 
 LONGEST_CELL = 20
 LONGEST_MEDIAN = 6
+EXERCISES = 6
+QUESTIONS = 5
+# Words of this project's own early pages that stopped readers.
+HABITS = re.compile(
+    r"\b(told|otherwise than|for ever(?!y)|by heart|haunts?|shall)\b", re.I
+)
 SETUP_CELL = (ROOT / "scripts" / "setup_cell.ipy").read_text(encoding="utf-8").strip()
 
 
@@ -38,8 +44,11 @@ def starts_with_setup(notebook):
     first = next((cell for _, cell in code_cells(notebook)), None)
     if first is None or first.source.strip() != SETUP_CELL:
         yield "the first code cell is not scripts/setup_cell.ipy"
-    elif "nbval-ignore-output" not in tags(first):
+        return
+    if "nbval-ignore-output" not in tags(first):
         yield "the setup cell lacks the tag nbval-ignore-output: versions differ"
+    if "hide-input" not in tags(first):
+        yield "the setup cell lacks the tag hide-input: it stands above the picture"
 
 
 def ran_in_order(notebook):
@@ -68,6 +77,13 @@ def raises_where_tagged(notebook):
             yield f"{name} raised an error"
         if not raised and "raises-exception" in tags(cell):
             yield f"{name} is tagged raises-exception and raised none"
+
+
+def assertions_print(notebook):
+    """A cell that asserts also prints, so that a reader of the page sees what holds."""
+    for name, cell in code_cells(notebook):
+        if not cell.outputs and re.search(r"^assert\b", cell.source, re.MULTILINE):
+            yield f"{name} asserts and shows nothing: print what holds"
 
 
 def no_addresses(notebook):
@@ -110,6 +126,42 @@ def pictures_described(notebook):
             yield from undescribed(cell.source)
 
 
+def captioned(notebook):
+    """In a chapter, every figure has a number and a caption, by which text refers to it."""
+    for name, cell in code_cells(notebook):
+        pictures = (output.get("data", {}) for output in cell.outputs)
+        caption = cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "")
+        if any("image/png" in data for data in pictures) and not caption.strip():
+            yield f"{name} draws a figure without mystnb.figure.caption in its metadata"
+
+
+def exercises_and_quiz(notebook):
+    """A chapter has exercises and a quiz, which needs no script."""
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    grades = ("Warm-up", "Build", "Explore")
+    counts = [
+        len(re.findall(rf"^\*\*{grade}[.,]", text, re.MULTILINE)) for grade in grades
+    ]
+    if sum(counts) < EXERCISES or not all(counts):
+        yield f"the exercises are {sum(counts)}, not {EXERCISES} in three grades"
+    questions = len(re.findall(r"^[`:]{3,}\{dropdown\} \d\.", text, re.MULTILINE))
+    if questions < QUESTIONS:
+        yield f"the quiz has {questions} questions, not {QUESTIONS}"
+
+
+def plain_words(notebook):
+    """The prose keeps off words that stopped readers."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            yield from unusual(cell.source)
+
+
+def unusual(text):
+    """Yield the words of ``text`` that stopped readers."""
+    for match in HABITS.finditer(text):
+        yield f"write {match[0]!r} in plainer words"
+
+
 def undescribed(text):
     """Yield the pictures of Markdown or HTML ``text`` that have no alt text."""
     for match in re.finditer(r"!\[\s*\]\(([^)]*)\)", text):
@@ -128,11 +180,13 @@ RULES = (
     ran_in_order,
     nothing_skipped,
     raises_where_tagged,
+    assertions_print,
     no_addresses,
     short_cells,
     pictures_described,
+    plain_words,
 )
-CHAPTER_RULES = (*RULES, prose_leads)
+CHAPTER_RULES = (*RULES, prose_leads, captioned, exercises_and_quiz)
 
 
 def lint(notebook, rules=CHAPTER_RULES):
@@ -171,7 +225,8 @@ def breaches():
         yield "_toc.yml", message
     for path, name in zip(found, names, strict=True):
         if path.suffix == ".md":
-            messages = undescribed(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            messages = (*undescribed(text), *unusual(text))
         else:
             rules = CHAPTER_RULES if name.startswith("chapters/") else RULES
             messages = lint(nbformat.read(path, as_version=4), rules)

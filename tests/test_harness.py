@@ -16,7 +16,12 @@ from scripts.notebooks import ROOT
 from tests.conftest import LONGEST
 
 # The code cells of a small chapter, and what each is there for.
-DRAWN = {"mystnb": {"image": {"alt": "A line that rises from 1 to 2."}}}
+ALT = {"alt": "A line that rises from 1 to 2."}
+DRAWN = {"mystnb": {"image": ALT, "figure": {"caption": "A line."}}}
+TO_DO = "\n".join(
+    [f"**{grade}.** Add." for grade in ("Warm-up", "Build", "Explore") for _ in "12"]
+    + [f"```{{dropdown}} {n}. What is 1 + 1?\n2\n```" for n in range(1, 6)]
+)
 CELLS = [
     v4.new_code_cell("import sys"),
     v4.new_code_cell("print('the sum is', 1 + 1)"),
@@ -39,7 +44,7 @@ def chapter(tmp_path_factory):
     """A small chapter, executed as `make notebooks` does."""
     path = tmp_path_factory.mktemp("book") / "chapter.ipynb"
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    cells = [v4.new_markdown_cell("# A small chapter"), *CELLS]
+    cells = [v4.new_markdown_cell(f"# A small chapter\n\n{TO_DO}"), *CELLS]
     nbformat.write(v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
     path.write_text(execute(path), encoding="utf-8")
     return path
@@ -101,7 +106,8 @@ def test_the_test_run_fails_on_each_spoiled_copy_and_no_other(chapter, tmp_path)
 def notebook(chapter):
     """The small chapter with the setup cell that every chapter opens with."""
     notebook = nbformat.read(chapter, as_version=4)
-    source, metadata = lint_notebooks.SETUP_CELL, {"tags": ["nbval-ignore-output"]}
+    source = lint_notebooks.SETUP_CELL
+    metadata = {"tags": ["nbval-ignore-output", "hide-input"]}
     code_cell(notebook, 0).update(source=source, metadata=metadata, outputs=[])
     return notebook
 
@@ -115,7 +121,9 @@ PNG_TAG = "<img src='a.png'>"
 ADDRESS = "<keras.src.History object at 0x7f8a>"
 SPOILED_CELLS = [
     ("setup_cell.ipy", 0, {"source": "import nestrade_lib"}),
-    ("nbval-ignore-output", 0, {"metadata": {}}),
+    ("nbval-ignore-output", 0, {"metadata": {"tags": ["hide-input"]}}),
+    ("hide-input", 0, {"metadata": {"tags": ["nbval-ignore-output"]}}),
+    ("print what holds", SUM, {"source": "assert True", "outputs": []}),
     ("never ran", SUM, {"execution_count": None, "outputs": []}),
     ("execution count 7", SUM, {"execution_count": 7}),
     ("nbval-skip", SUM, {"metadata": {"tags": ["nbval-skip"]}}),
@@ -129,8 +137,12 @@ SPOILED_CELLS = [
         {"outputs": [v4.new_output("display_data", {"text/plain": ADDRESS})]},
     ),
     ("21 lines", SUM, {"source": LINES_21}),
-    ("mystnb.image.alt", PICTURE, {"metadata": {}}),
-    ("mystnb.image.alt", PICTURE, {"metadata": {"mystnb": {"image": {"alt": " "}}}}),
+    ("figure.caption", PICTURE, {"metadata": {"mystnb": {"image": ALT}}}),
+    (
+        "mystnb.image.alt",
+        PICTURE,
+        {"metadata": {"mystnb": {**DRAWN["mystnb"], "image": {"alt": " "}}}},
+    ),
     (
         "without alt text",
         SUM,
@@ -145,6 +157,21 @@ def test_lint_names_what_is_wrong_with_a_cell(notebook, message, cell, changes):
     found = list(lint_notebooks.lint(notebook))
     assert len(found) == 1
     assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    "before, after, message",
+    [
+        ("**Build.**", "**Buy.**", "the exercises are 4"),
+        ("**Build.** Add.\n", "", "the exercises are 4"),
+        ("{dropdown} 5. ", "{dropdown} ", "the quiz has 4 questions"),
+        ("What is", "We told you of", "'told' in plainer words"),
+    ],
+)
+def test_lint_names_what_is_wrong_with_the_text(notebook, before, after, message):
+    text = notebook.cells[0]
+    text.source = text.source.replace(before, after)
+    assert any(message in found for found in lint_notebooks.lint(notebook))
 
 
 def test_lint_holds_the_median_cell_to_six_lines(notebook):
