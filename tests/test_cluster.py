@@ -1,5 +1,6 @@
 """Members are read right, refused clearly where malformed, and meet at the start."""
 
+import contextlib
 import json
 import socket
 import threading
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestrade_lib.cluster import Absent, Cluster, Disagreement, rendezvous
+from nestrade_lib.cluster import Absent, Cluster, Disagreement, messages, rendezvous
 from tests.support.ports import free_port
 
 HOST = st.from_regex(r"[a-z][a-z]{0,5}", fullmatch=True)
@@ -169,7 +170,7 @@ def test_who_is_to_do_something_else_is_named_to_all(what):
         assert f"differ in {what}" in str(error) and "worker 2: other" in str(error)
 
 
-def test_a_port_in_use_and_a_stranger_at_the_port():
+def test_a_port_in_use():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -177,23 +178,133 @@ def test_a_port_in_use_and_a_stranger_at_the_port():
         with pytest.raises(OSError, match=f"cannot listen on {address}.*in use"):
             rendezvous(Cluster((address, "127.0.0.1:1"), 0), {}, 1.0)
 
+
+def sealed(body):
+    """A member's line around any bytes."""
+    return lambda challenge: messages._seal(challenge, body) + body + b"\n"
+
+
+STRANGE = {
+    "nothing": b"",
+    "an empty line": b"\n",
+    "a browser": b"GET / HTTP/1.1\r\n\r\n",
+    "half a line": b"0" * 100,
+    "a long line": b"0" * (1 << 17),
+    "zeros": bytes(1000) + b"\n",
+    "no text": bytes(range(256)) + b"\n",
+    "a rank without a seal": b'[1, {}]\n',
+    "a rank under another challenge": lambda _: sealed(b'[1, {"Keras": "evil"}]')(b"old"),
+    "the challenge itself": lambda challenge: challenge + b"\n",
+    "two lines": lambda challenge: sealed(b"[1, {}]")(challenge) * 2,
+    "a terminal's codes": b"\x1b[2J\x1b]0;title\x07\n",
+    # Even a member may have gone wrong.
+    "no JSON": sealed(b"{"),
+    "deep JSON": sealed(b"[" * 60_000),
+    "a long number": sealed(b"9" * 60_000),
+    "a number": sealed(b"1"),
+    "no fingerprint": sealed(b"[1]"),
+    "a list for a fingerprint": sealed(b"[1, []]"),
+    "a fingerprint of numbers": sealed(b'[1, {"Keras": 3}]'),
+    "a list for a rank": sealed(b"[[], {}]"),
+    "a rank outside": sealed(b"[2, {}]"),
+    "a negative rank": sealed(b"[-1, {}]"),
+    "a truth value for a rank": sealed(b"[true, {}]"),
+    "a rank that is none": sealed(b"[NaN, {}]"),
+    "the chief's rank": sealed(b"[0, {}]"),
+}  # fmt: skip
+
+
+def knock(port, content):
+    """Send the chief something odd, once it listens, and go away."""
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            with socket.create_connection(("127.0.0.1", port), timeout=2) as chief:
+                challenge = chief.recv(100).strip()
+                chief.sendall(content(challenge) if callable(content) else content)
+                chief.shutdown(socket.SHUT_WR)
+                return chief.recv(1)
+        time.sleep(0.02)
+
+
+def test_no_stranger_and_no_odd_message_harms_the_chief(monkeypatch):
+    monkeypatch.setenv("NESTRADE_SECRET", "known to the group")
     port = free_port()
     cluster = [Cluster((f"127.0.0.1:{port}", "127.0.0.1:1"), rank) for rank in (0, 1)]
 
-    def knock():
-        for _ in range(50):
-            try:
-                with socket.create_connection(("127.0.0.1", port), timeout=1) as chief:
-                    return chief.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            except OSError:
-                time.sleep(0.02)
+    def all_come():
+        for content in STRANGE.values():
+            knock(port, content)
+        rendezvous(cluster[1], {"Keras": "3.15"}, 30.0)
 
-    def then_the_worker():
-        knock()
-        rendezvous(cluster[1], {}, 10.0)
+    others = threading.Thread(target=all_come, daemon=True)
+    others.start()
+    rendezvous(cluster[0], {"Keras": "3.15"}, 60.0)
+    others.join(30)
+    assert not others.is_alive()
 
-    other = threading.Thread(target=then_the_worker)
+
+def test_one_that_sends_slowly_has_one_deadline_for_its_line(monkeypatch):
+    monkeypatch.setattr(messages, "LINE_LIMIT", 0.5)
+    port = free_port()
+    cluster = [Cluster((f"127.0.0.1:{port}", "127.0.0.1:1"), rank) for rank in (0, 1)]
+    over = threading.Event()
+
+    def drip():
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as chief:
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):  # it never ends by itself
+                    chief.sendall(b"0")
+
+    def both_come():
+        time.sleep(0.3)
+        slow.start()
+        time.sleep(0.2)
+        rendezvous(cluster[1], {}, 20.0)
+
+    slow, others = threading.Thread(target=drip), threading.Thread(target=both_come)
+    others.start()
+    rendezvous(cluster[0], {}, 20.0)
+    over.set()
+    slow.join(20)
+    others.join(20)
+
+
+def test_a_message_shows_no_codes_of_a_terminal():
+    raised = gathering([{"script": "a"}, {"script": "b\x1b[2J\n"}])
+    for error in raised.values():
+        assert isinstance(error, Disagreement) and str(error).isprintable()
+
+
+def test_another_secret_is_no_member(monkeypatch):
+    port = free_port()
+    seal, mine = messages._seal, threading.get_ident()
+    monkeypatch.setattr(
+        messages,
+        "_seal",
+        lambda challenge, body: seal(
+            challenge + bytes(threading.get_ident() == mine), body
+        ),
+    )
+    addresses = f"127.0.0.1:{port}", "127.0.0.1:1"
+    raised = []
+
+    def come():
+        try:
+            rendezvous(Cluster(addresses, 1), {}, 0.5)
+        except Absent as error:
+            raised.append(str(error))
+
+    other = threading.Thread(target=come)
     other.start()
-    rendezvous(cluster[0], {}, 10.0)
+    with pytest.raises(Absent, match="messages came without this group's NESTRADE_SEC"):
+        rendezvous(Cluster(addresses, 0), {}, 1.0)
     other.join(20)
-    assert not other.is_alive()
+    assert "the same NESTRADE_SECRET" in raised[0]
+
+
+def test_a_port_that_others_reach_without_a_secret_is_warned_of(monkeypatch):
+    monkeypatch.delenv("NESTRADE_SECRET", raising=False)
+    cluster = Cluster(("192.0.2.1:9", "192.0.2.2:9"), 0)  # of nobody's network
+    with pytest.warns(UserWarning, match="reaches 192.0.2.1:9 can pass for a worker"):
+        with pytest.raises(OSError, match="cannot listen"):
+            rendezvous(cluster, {}, 0.1)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nestrade_lib.cluster import Cluster
 from nestrade_lib.cluster.jobs import kubeflow_train_job, slurm_script
 from nestrade_lib.cluster.jobs.__main__ import main
-from tests.support.job_schemas import RUNTIME, SBATCH, TRAIN_JOB
+from tests.support.job_schemas import NETWORK_POLICY, RUNTIME, SBATCH, TRAIN_JOB
 
 words = st.text(
     st.characters(exclude_categories=["C", "Z"]) | st.just(" "), min_size=1, max_size=20
@@ -42,7 +42,12 @@ common = dict(
     )
 )  # fmt: skip
 def test_kubernetes_takes_every_job(options):
-    runtime, job = yaml.safe_load_all(kubeflow_train_job(**options))
+    policy, runtime, job = yaml.safe_load_all(kubeflow_train_job(**options))
+    jsonschema.validate(policy, NETWORK_POLICY)
+    (rule,) = policy["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": policy["spec"]["podSelector"]}]
+    (owner,) = policy["spec"]["podSelector"]["matchLabels"].values()
+    assert owner == job["metadata"]["name"] == options["name"]
     jsonschema.validate(runtime, RUNTIME)
     jsonschema.validate(job, TRAIN_JOB)
     assert job["spec"]["runtimeRef"]["name"] == runtime["metadata"]["name"]
@@ -54,7 +59,8 @@ def test_kubernetes_takes_every_job(options):
     assert [part.replace("$$", "$") for part in trainer["command"]] == options[
         "command"
     ]
-    told = {entry["name"]: entry["value"] for entry in trainer["env"]}
+    told = {entry["name"]: entry.get("value") for entry in trainer["env"]}
+    assert told["NESTRADE_SECRET"] is None  # it is no part of the file
     assert told["KERAS_BACKEND"] == "jax"
     assert told["NESTRADE_BACKUP_DIR"].replace("$$", "$") == options["backup_dir"]
     gpus = trainer["resourcesPerNode"]["limits"].get("nvidia.com/gpu", 0)
@@ -63,7 +69,7 @@ def test_kubernetes_takes_every_job(options):
 
 def test_what_kubeflow_sets_for_it_gives_the_workers():
     # As kubeflow/trainer, pkg/runtime/framework/plugins/jax/jax.go, sets them.
-    _, job = yaml.safe_load_all(
+    *_, job = yaml.safe_load_all(
         kubeflow_train_job(["x"], 3, image="i", claim="c", name="run-1")
     )
     name, workers = job["metadata"]["name"], job["spec"]["trainer"]["numNodes"]
@@ -119,6 +125,7 @@ import os
 from nestrade_lib.cluster import Cluster
 print(*Cluster.from_environment().addresses, Cluster.from_environment().rank,
       os.environ["KERAS_BACKEND"], os.environ["NESTRADE_BACKUP_DIR"])
+open("secrets", "a").write(os.environ["NESTRADE_SECRET"] + "\\n")
 """
 
 
@@ -152,6 +159,8 @@ def test_the_script_starts_workers_that_know_of_each_other(tmp_path):
     addresses = "gpu08:20007 gpu09:20007 gpu10:20007"
     assert process.returncode == 0
     assert out.splitlines() == [f"{addresses} {n} jax /shared/a b" for n in range(3)]
+    (secret,) = set((tmp_path / "secrets").read_text().split())
+    assert re.fullmatch("[0-9a-f]{64}", secret)
 
 
 @pytest.mark.parametrize(("failures", "starts", "code"), [(2, 3, 0), (9, 3, 1)])

@@ -1,12 +1,19 @@
 """Workers that are launched here are watched, ended in time, and started again."""
 
+import contextlib
+import io
+import os
+import signal
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from nestrade_lib.cluster.launch import launch
+from nestrade_lib.cluster.processes import ProcessGroup
 from tests.support.ports import free_port
 
 PROGRAM = """
@@ -106,3 +113,144 @@ def test_what_cannot_be_launched_is_refused():
         port = listener.getsockname()[1]
         with pytest.raises(OSError, match=f"Port {port} is in use"):
             launch(["true"], 1, port=port)
+
+
+# However it ends -------------------------------------------------------------------------
+
+# Each worker starts a child, and both leave their process ids. They ask not to be ended.
+STUBBORN = """
+import os, pathlib, signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+folder = pathlib.Path(sys.argv[1])
+if len(sys.argv) == 2:
+    subprocess.Popen([sys.executable, __file__, *sys.argv[1:], "child"])
+part = folder / f"{os.getpid()}.part"
+part.touch()
+part.rename(part.with_suffix(".pid"))
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def is_alive(pid):
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return not (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
+
+
+def wait_until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def stubborn(tmp_path):
+    """A launcher, in a process of its own, of workers that ignore requests to end."""
+    script = tmp_path / "stubborn.py"
+    script.write_text(STUBBORN)
+    program = [sys.executable, "-m", "nestrade_lib.cluster.launch", "--workers", "2"]
+    launcher = subprocess.Popen(
+        [*program, str(script), str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 4)
+    yield launcher, [int(path.stem) for path in tmp_path.glob("*.pid")]
+    launcher.kill()
+    launcher.wait()
+
+
+@pytest.mark.parametrize(
+    "signals", [["KILL"], ["HUP", "HUP"], ["TERM", "TERM"], ["INT", "INT"], ["ABRT"]]
+)
+def test_no_worker_outlives_its_launcher(stubborn, signals):
+    launcher, workers = stubborn
+    for name in signals:
+        assert all(map(is_alive, workers))  # the first is a request, which they ignore
+        launcher.send_signal(getattr(signal, f"SIG{name}"))
+        time.sleep(0.3)
+    launcher.wait(60)
+    wait_until(lambda: not any(map(is_alive, workers)))
+
+
+def test_a_group_that_cannot_be_completed_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    start_one, pids = ProcessGroup.start, []
+
+    def start(group, *arguments):
+        if len(group.processes) < 2:
+            return start_one(group, *arguments)
+        wait_until(lambda: len(list(tmp_path.glob("*.pid"))) == 4)
+        pids.extend(int(path.stem) for path in tmp_path.glob("*.pid"))
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(ProcessGroup, "start", start)
+    monkeypatch.setattr("nestrade_lib.cluster.launch.GRACE", 0.2)
+    with pytest.raises(OSError, match="Too many open files"):
+        launch([sys.executable, str(tmp_path / "stubborn.py"), str(tmp_path)], 3)
+    wait_until(lambda: not any(map(is_alive, pids)))
+
+
+def test_all_are_asked_to_end_at_once(tmp_path):
+    program = """
+import os, pathlib, signal, sys, time
+mark = pathlib.Path(sys.argv[1]) / os.environ["NESTRADE_RANK"]
+def end(*_):
+    mark.with_suffix(".asked").touch()
+    while len(list(mark.parent.glob("*.asked"))) < 4:
+        time.sleep(0.01)
+    mark.with_suffix(".ended").touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+mark.with_suffix(".ready").touch()
+time.sleep(600)
+"""
+    group = ProcessGroup()
+    for rank in range(4):
+        environment = os.environ | {"NESTRADE_RANK": str(rank)}
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        group.start(command, environment)
+    wait_until(lambda: len(list(tmp_path.glob("*.ready"))) == 4)
+    group.stop(60)
+    assert len(list(tmp_path.glob("*.ended"))) == 4
+    assert [process.returncode for process in group.processes] == [0] * 4
+
+
+TALKATIVE = "print('x' * 100_000)\nfor n in range(2000): print(n, 'x' * 100)"
+
+
+@pytest.mark.parametrize("end", ["full", "closed pipe"])
+def test_a_launcher_whose_output_ends_goes_on_and_says_so_once(end, tmp_path):
+    (tmp_path / "talk.py").write_text(TALKATIVE)
+    command = "-m nestrade_lib.cluster.launch --workers 2 talk.py".split()
+    if end == "full" and not Path("/dev/full").exists():
+        pytest.skip("this system has no device that is always full")
+    with open("/dev/full", "wb") if end == "full" else contextlib.nullcontext() as full:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=full or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": os.getcwd()},
+            text=True,
+        )
+        if process.stdout:
+            process.stdout.close()
+        _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    (line,) = said.splitlines()
+    assert line.startswith("[launch] Lines of workers are no longer shown: [Errno ")
+
+
+def test_a_file_that_was_closed_loses_its_lines_alone(capsys):
+    out = io.StringIO()
+    out.close()
+    assert launch([sys.executable, "-c", TALKATIVE], 2, out=out) == 0
+    assert (
+        capsys.readouterr().err.count("no longer shown: I/O operation on closed") == 1
+    )

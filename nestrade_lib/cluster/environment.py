@@ -7,6 +7,9 @@ import re
 from nestrade_lib.checks import is_whole
 
 ADDRESSES, RANK = "NESTRADE_ADDRESSES", "NESTRADE_RANK"
+SECRET = (
+    "NESTRADE_SECRET"  # random text, the same for all workers and known to no other
+)
 # A host by name or number, or in brackets, with nothing before it.
 _ADDRESS = re.compile(r"(?:[^\s/:@\[\]]+|\[[^\s/@\[\]]+\]):([0-9]{1,5})")
 

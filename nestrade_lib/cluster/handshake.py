@@ -4,27 +4,33 @@ An engine waits in silence for a worker that never comes, and workers that run d
 code train different networks without a word. So each worker first sends the chief, over
 TCP, its rank and a fingerprint of what it runs. The chief waits for all of them, up to a
 time limit, and sends all the same verdict. Then the engine gets the port.
+
+Who knows the group's secret takes part. What the engine does afterwards is as safe as its
+network.
 """
 
 import contextlib
 import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import socket
 import sys
 import time
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from nestrade_lib.checks import is_whole
+from nestrade_lib.cluster import messages
 from nestrade_lib.cluster.digest import digest
+from nestrade_lib.cluster.environment import SECRET
 from nestrade_lib.cluster.members import Cluster
 
 LIMIT = 120.0  # seconds
-_LONGEST_MESSAGE = 1 << 20  # bytes
+_LOCAL = "127.", "localhost:", "[::1]:"
 
 
 class Absent(TimeoutError):
@@ -57,6 +63,17 @@ def rendezvous(
     OSError
         If the chief's port is in use, or its host is not this machine.
 
+    Warns
+    -----
+    UserWarning
+        If there is no secret and the chief can be reached from other machines.
+
+    Notes
+    -----
+    The environment variable ``NESTRADE_SECRET``, the same random text on all workers,
+    keeps strangers out. :func:`~nestrade_lib.cluster.launch.launch` and the files of
+    :mod:`nestrade_lib.cluster.jobs` set it.
+
     Examples
     --------
     >>> from nestrade_lib.cluster import Cluster
@@ -64,6 +81,12 @@ def rendezvous(
     """
     if cluster.workers == 1:
         return
+    if not os.environ.get(SECRET) and not cluster.chief.startswith(_LOCAL):
+        warnings.warn(
+            f"Whoever reaches {cluster.chief} can pass for a worker: {SECRET} is not set. "
+            "Set it to the same random text on all workers.",
+            stacklevel=2,
+        )
     own = process_fingerprint() if fingerprint is None else fingerprint
     handshake = _verdict_as_chief if cluster.rank == 0 else _verdict_as_worker
     kind, message = handshake(cluster, own, limit)
@@ -102,27 +125,33 @@ def process_fingerprint():
 def _verdict_as_chief(cluster, own, limit):
     """Collect every worker's fingerprint, and send all the same verdict."""
     end = time.monotonic() + limit
-    fingerprints, connections = {0: own}, []
+    fingerprints, connections, strangers = {0: own}, [], 0
     with contextlib.ExitStack() as sockets:
         listener = sockets.enter_context(_listener(cluster, end))
         while len(fingerprints) < cluster.workers and time.monotonic() < end:
             listener.settimeout(max(end - time.monotonic(), 0.01))
             try:
                 connection = sockets.enter_context(listener.accept()[0])
-                connection.settimeout(5)
-                rank, fingerprint = _receive(connection)
+            except OSError:
+                continue
+            try:
+                challenge = messages.challenge(connection)
+                line_end = time.monotonic() + messages.LINE_LIMIT
+                message = messages.receive(connection, challenge, line_end)
+                rank, fingerprint = _checked_introduction(message, cluster.workers)
                 if rank in fingerprints:
                     message = f"There are two workers of rank {rank}."
-                    _send(connection, ["disagreement", message])
-                elif rank in range(cluster.workers):
+                    messages.send(connection, challenge, ["disagreement", message])
+                else:
                     fingerprints[rank] = fingerprint
-                    connections.append(connection)
-            except (TimeoutError, ValueError, TypeError, OSError):
-                continue  # a stranger, or a worker that went away
-        verdict = _compare(cluster, fingerprints, limit)
-        for connection in connections:
+                    connections.append((connection, challenge))
+            except messages.ERRORS as error:
+                strangers += isinstance(error, messages.Stranger)
+                connection.close()
+        verdict = _compare(cluster, fingerprints, limit, strangers)
+        for connection, challenge in connections:
             try:
-                _send(connection, verdict)
+                messages.send(connection, challenge, verdict)
             except OSError:
                 if not verdict[0]:
                     verdict = "disagreement", "A worker ended during the handshake."
@@ -135,19 +164,37 @@ def _verdict_as_worker(cluster, own, limit):
     while True:
         try:
             with socket.create_connection(_split(cluster.chief), timeout=2) as chief:
-                _send(chief, [cluster.rank, own])
-                chief.settimeout(max(end - time.monotonic(), 0.01) + 5)
-                return _receive(chief)
-        except OSError:
-            if time.monotonic() > end:
-                return "absent", (
-                    f"Waited {limit:g} s as worker {cluster.rank} for the chief at "
-                    f"{cluster.chief}. Does it run, and can it be reached from here?"
-                )
-            time.sleep(0.1)
+                latest = end + messages.LINE_LIMIT
+                challenge = messages.receive_line(chief, latest)
+                messages.send(chief, challenge, [cluster.rank, own])
+                kind, message = messages.receive(chief, challenge, latest)
+                if kind in (None, "absent", "disagreement"):
+                    return kind, messages.printable(message)
+        except messages.ERRORS:
+            pass
+        if time.monotonic() > end:
+            return "absent", (
+                f"Waited {limit:g} s as worker {cluster.rank} for the chief at "
+                f"{cluster.chief}. Does it run, can it be reached from here, and has it "
+                f"the same {SECRET}?"
+            )
+        time.sleep(0.1)
 
 
-def _compare(cluster, fingerprints, limit):
+def _checked_introduction(message, workers):
+    """A worker's rank and fingerprint, if the message is made of these."""
+    rank, fingerprint = message
+    if not (
+        is_whole(rank, 0)
+        and rank < workers
+        and isinstance(fingerprint, dict)
+        and all(isinstance(value, str) for value in fingerprint.values())
+    ):
+        raise ValueError("no introduction")
+    return rank, fingerprint
+
+
+def _compare(cluster, fingerprints, limit, strangers):
     """The verdict: a kind of error, or None, and its message."""
     absent = [rank for rank in range(cluster.workers) if rank not in fingerprints]
     if absent:
@@ -156,11 +203,16 @@ def _compare(cluster, fingerprints, limit):
             f"Waited {limit:g} s, and {len(fingerprints)} of {cluster.workers} workers "
             f"came. Absent: worker {named}. Was it started (on Slurm, with srun)? Look "
             "into its log, or raise the limit."
+            + f" {strangers} messages came without this group's {SECRET}."
+            * bool(strangers)
         )
     for part in fingerprints[0]:
         values = {rank: fingerprints[rank].get(part) for rank in sorted(fingerprints)}
         if len(set(values.values())) > 1:
-            each = ", ".join(f"worker {rank}: {x}" for rank, x in values.items())
+            each = ", ".join(
+                f"worker {rank}: {messages.printable(str(x))}"
+                for rank, x in values.items()
+            )
             advice = (
                 "Call keras.utils.set_random_seed with the same number on each of them, "
                 "before anything else"
@@ -197,17 +249,3 @@ def _listener(cluster, end):
 def _split(address):
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _send(connection, message):
-    """Send a line of JSON."""
-    connection.sendall(json.dumps(message).encode() + b"\n")
-
-
-def _receive(connection):
-    """Receive a line of JSON."""
-    with connection.makefile("rb") as stream:
-        line = stream.readline(_LONGEST_MESSAGE)
-    if not line.endswith(b"\n"):
-        raise ConnectionError("closed, or not a worker")
-    return json.loads(line)

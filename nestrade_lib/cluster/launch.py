@@ -5,16 +5,17 @@
 Each worker finds the addresses of all in its environment. Lines that it writes are
 shown with its rank in front. When one of them dies, the others cannot go on without
 it: the whole group is stopped and started again, and goes on from its last checkpoint
-(``fit(..., backup_dir=)``). On a cluster, :mod:`nestrade_lib.cluster.jobs` writes the
+(``fit(..., backup_dir=)``). Workers end with their launcher, whatever ends it; SIGTERM,
+SIGHUP and Ctrl-C give them 20 s together to end by themselves, a second one none. On a cluster, :mod:`nestrade_lib.cluster.jobs` writes the
 files with which Slurm and Kubernetes do the same.
 """
 
 import argparse
 import contextlib
 import os
+import secrets
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -22,9 +23,10 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from nestrade_lib.checks import require_whole
-from nestrade_lib.cluster.environment import ADDRESSES, RANK
+from nestrade_lib.cluster.environment import ADDRESSES, RANK, SECRET
+from nestrade_lib.cluster.processes import ProcessGroup
 
-GRACE = 5.0  # seconds from the request to end to the order
+GRACE = 20.0  # seconds from the request to end to the order; clusters give 30
 
 
 def launch(
@@ -82,20 +84,26 @@ def launch(
         )
     end = None if limit is None else time.monotonic() + limit
     write = _Lines(sys.stdout if out is None else out)
+    environment = os.environ | {"PYTHONUNBUFFERED": "1", SECRET: secrets.token_hex(32)}
+    environment.pop("TF_CONFIG", None)
     for attempt in range(restarts + 1):
-        addresses = ",".join(f"127.0.0.1:{p}" for p in _ports(workers, port))
-        group = [_start(command, addresses, rank, write) for rank in range(workers)]
+        environment[ADDRESSES] = ",".join(
+            f"127.0.0.1:{p}" for p in _ports(workers, port)
+        )
+        group, grace = ProcessGroup(), GRACE
+        readers = []
         try:
-            rank, code, outcome = _watch([process for process, _ in group], end)
+            for rank in range(workers):
+                process = group.start(command, environment | {RANK: str(rank)})
+                readers.append(_show(process, rank, write))
+            rank, code, outcome = _watch(group.processes, end)
             # After a failure nothing is left to be saved: checkpoints are whole.
             grace = 0.0 if code else GRACE
-        except BaseException:
-            grace = GRACE
-            raise
         finally:
-            for process, reader in group:
-                _stop(process, grace)
-                reader.join(GRACE)
+            group.stop(grace)
+            latest = time.monotonic() + 5
+            for reader in readers:
+                reader.join(max(latest - time.monotonic(), 0))
         if outcome == "done":
             return 0
         if outcome == "late":
@@ -108,25 +116,13 @@ def launch(
     return code
 
 
-def _start(command, addresses, rank, write):
-    """Start a worker, and a thread that shows its lines."""
-    environment = os.environ | {ADDRESSES: addresses, RANK: str(rank)}
-    environment |= {"PYTHONUNBUFFERED": "1"}
-    environment.pop("TF_CONFIG", None)
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # what the worker starts, ends with it
-    )
+def _show(process, rank, write):
+    """A thread that shows the lines of a worker."""
     reader = threading.Thread(
-        target=lambda: [write(line, rank) for line in process.stdout or ()], daemon=True
+        target=lambda: [write(line, rank) for line in process.stdout], daemon=True
     )
     reader.start()
-    return process, reader
+    return reader
 
 
 def _watch(processes, end):
@@ -150,19 +146,6 @@ def _watch(processes, end):
         time.sleep(0.05)
 
 
-def _stop(process, grace):
-    """End a worker and all that it has started: ask first, then do."""
-    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-        except (ProcessLookupError, PermissionError):
-            pass  # it is gone already
-        try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            continue
-
-
 def _ports(workers, first):
     """A port for each worker: free ones, or those that follow the first."""
     with contextlib.ExitStack() as listeners:
@@ -181,7 +164,11 @@ def _ports(workers, first):
 
 
 class _Lines:
-    """Whole lines of several workers into one file, each with its rank."""
+    """Whole lines of several workers into one file, each with its rank.
+
+    Where the file takes no more, such as on a full disk, workers are still read, for
+    they would wait; that their lines are lost is said once.
+    """
 
     def __init__(self, file):
         self.file = file
@@ -190,7 +177,19 @@ class _Lines:
     def __call__(self, text, rank=None):
         mark = "launch" if rank is None else rank
         with self.lock:
-            print(f"[{mark}] {text.rstrip()}", file=self.file, flush=True)
+            if self.file is None:
+                return
+            try:
+                print(f"[{mark}] {text.rstrip()}", file=self.file, flush=True)
+            except (OSError, ValueError) as error:  # ValueError: it was closed
+                self.file = None
+                with contextlib.suppress(OSError, ValueError):
+                    print(
+                        f"[launch] Lines of workers are no longer shown: {error}. "
+                        "Training goes on.",
+                        file=sys.stderr,
+                        flush=True,
+                    )
 
 
 def main(arguments=None):
@@ -208,6 +207,13 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if not os.path.isfile(options.script):
         parser.error(f"{options.script}: no such file")
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if options.workers > 1 and backend == "tensorflow":
+        print(
+            "[launch] TensorFlow's workers listen on all network interfaces, and obey "
+            "whoever connects: launch them where only those can whom you trust.",
+            file=sys.stderr,
+        )
     try:
         return launch(
             [sys.executable, options.script, *options.arguments],
@@ -220,9 +226,20 @@ def main(arguments=None):
         parser.error(str(error))
     except KeyboardInterrupt:
         return 130
+    finally:
+        try:
+            print(end="", flush=True)
+        except (OSError, ValueError):
+            sys.stdout = None  # Python would try again at its end, and fail with 120
+
+
+def _end(number, _):
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":
-    # A request to end reaches the workers, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for name in ("SIGTERM", "SIGHUP"):  # a request to end reaches the workers, too
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, _end)
     sys.exit(main())

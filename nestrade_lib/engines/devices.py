@@ -195,6 +195,8 @@ def _join(backend, cluster, limit):
 
         if os.environ.get("JAX_PLATFORMS", "") in ("", "cpu"):
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
+        # JAX's coordinator would listen on all of the machine's interfaces.
+        os.environ.setdefault("JAX_COORDINATOR_BIND_ADDRESS", cluster.chief)
         keras.distribution.initialize(cluster.chief, cluster.workers, cluster.rank)
         engine = DataParallel(cluster=cluster)
     _joined[cluster] = engine

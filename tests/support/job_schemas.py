@@ -77,6 +77,20 @@ RUNTIME = an_object(
         ),
     ),
 )
+FROM = an_object(
+    name=TEXT, valueFrom=an_object(secretKeyRef=an_object(name=NAME, key=TEXT))
+)
+PODS = an_object(matchLabels=an_object(**{"jobset.sigs.k8s.io/jobset-name": NAME}))
+NETWORK_POLICY = an_object(
+    apiVersion={"const": "networking.k8s.io/v1"},
+    kind={"const": "NetworkPolicy"},
+    metadata=an_object(name=NAME),
+    spec=an_object(
+        podSelector=PODS,
+        policyTypes={"const": ["Ingress"]},
+        ingress=list_of(an_object(**{"from": list_of(an_object(podSelector=PODS))}), 1),
+    ),
+)
 TRAIN_JOB = an_object(
     apiVersion=API,
     kind={"const": "TrainJob"},
@@ -88,7 +102,9 @@ TRAIN_JOB = an_object(
             numNodes=COUNT,
             image={"type": "string", "maxLength": 500},
             command=list_of({"type": "string", "maxLength": 65536}),
-            env=list_of(an_object(name=TEXT, value={"type": "string"})),
+            env=list_of(
+                {"anyOf": [an_object(name=TEXT, value={"type": "string"}), FROM]}
+            ),
             resourcesPerNode=an_object(requests=RESOURCES, limits=RESOURCES),
         ),
     ),

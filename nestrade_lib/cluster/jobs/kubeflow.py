@@ -10,6 +10,7 @@ Written for Trainer 2.2, whose JAX runtime sets ``JAX_COORDINATOR_ADDRESS``,
 import json
 from collections.abc import Sequence
 
+from nestrade_lib.cluster.environment import SECRET
 from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check, require_form
 
 # DNS subdomains (RFC 1123), quantities without a sign or an exponent, and the grammar of
@@ -25,6 +26,23 @@ _IMAGE = (
 )
 
 _OBJECTS = """\
+# Workers know each other by a secret when they meet. Create it once:
+#   kubectl create secret generic {plain_name} --from-literal=secret=$(openssl rand -hex 32)
+# What JAX sends afterwards is neither signed nor encrypted: only pods of this job reach
+# its ports, where the cluster's network plugin enforces a NetworkPolicy.
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {name}
+spec:
+  podSelector: &workers
+    matchLabels:
+      jobset.sigs.k8s.io/jobset-name: {name}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - podSelector: *workers
+---
 apiVersion: trainer.kubeflow.org/v1alpha1
 kind: TrainingRuntime
 metadata:
@@ -79,6 +97,11 @@ spec:
         value: jax
       - name: {variable}
         value: {backup_dir}
+      - name: {secret}
+        valueFrom:
+          secretKeyRef:
+            name: {name}
+            key: secret
     resourcesPerNode:
       requests: &resources
         cpu: {cpus}
@@ -103,8 +126,10 @@ def kubeflow_train_job(
 ) -> str:
     """Write a job for Kubernetes with Kubeflow Trainer 2.2 or newer, on JAX.
 
-    Two objects, for ``kubectl apply -f``: a ``TrainingRuntime`` that says how workers
-    are started, mounted and restarted, and the ``TrainJob`` that runs on it.
+    Three objects, for ``kubectl apply -f``: a ``NetworkPolicy`` that lets none but the
+    workers reach the workers, a ``TrainingRuntime`` that says how they are started,
+    mounted and restarted, and the ``TrainJob`` that runs on it. The secret by which
+    workers know each other is created once, by the command in the first lines.
 
     Parameters
     ----------
@@ -137,7 +162,7 @@ def kubeflow_train_job(
     --------
     >>> text = kubeflow_train_job(["python", "train.py"], 4, image="train:1", claim="runs")
     >>> [line for line in text.splitlines() if line.startswith("kind:")]
-    ['kind: TrainingRuntime', 'kind: TrainJob']
+    ['kind: NetworkPolicy', 'kind: TrainingRuntime', 'kind: TrainJob']
     """
     check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name)
     require_form("backup_dir", backup_dir, "[^:]*", "a path without a colon")
@@ -150,6 +175,7 @@ def kubeflow_train_job(
     require_form("claim", claim, _CLAIM, "the name of a claim")
     require_form("memory", memory, _MEMORY, "a quantity such as '32Gi'")
     return _OBJECTS.format(
+        plain_name=name,
         name=_yaml(name),
         nodes=nodes,
         restarts=restarts,
@@ -159,6 +185,7 @@ def kubeflow_train_job(
         seconds=round(hours * 3600),
         command=_yaml([_literal(part) for part in command]),
         variable=BACKUP_DIR,
+        secret=SECRET,
         backup_dir=_yaml(_literal(backup_dir)),
         cpus=cpus,
         memory=_yaml(memory),

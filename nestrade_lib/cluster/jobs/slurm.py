@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from nestrade_lib.cluster.environment import SECRET
 from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
 
 BACKENDS = "tensorflow", "jax"
@@ -22,6 +23,9 @@ _SCRIPT = """\
 export KERAS_BACKEND={backend}
 export {variable}={backup_dir}
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
+# Workers know each other by it when they meet. Then the backend's own ports are open to
+# all who reach these machines: run this where only those can whom you trust.
+export {secret}=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')
 
 # A minute before the time is over: back into the queue, to go on from there.
 queue_again() {{
@@ -111,6 +115,7 @@ def slurm_script(
         time=f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}",
         backend=backend,
         variable=BACKUP_DIR,
+        secret=SECRET,
         backup_dir=shlex.quote(backup_dir),
         restarts=restarts,
         command=shlex.join(command),
