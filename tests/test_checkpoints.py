@@ -1,7 +1,15 @@
 """A run that was stopped anywhere goes on to the same weights, and bad files are known."""
 
+import errno
 import functools
-from pathlib import Path
+import hashlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -11,6 +19,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib.training import folder
 from nestrade_lib.training.checkpoints import Checkpoints
 from tests.support.small import EAGER
 
@@ -198,24 +207,32 @@ def test_damaged_files_are_passed_over_and_named(data, tmp_path_factory):
     np.testing.assert_array_equal(arrays["w"], np.full(7, expected))
 
 
-@pytest.mark.parametrize("harm", ["folder", "link to nothing", "unreadable"])
+@pytest.mark.parametrize(
+    "harm", ["folder", "link to nothing", "link", "pipe", "unreadable"]
+)
 def test_what_is_no_readable_file_is_passed_over_too(harm, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path)
     for epoch in range(3):
         checkpoints.write(epoch, {"w": np.full(2, epoch)}, {})
-    newest = tmp_path / "epoch-000002.checkpoint"
+    older, newest = sorted(tmp_path.glob("*.checkpoint"))
     if harm == "unreadable":  # by whoever runs the tests, who may be root
-        read = Path.read_bytes
+        read = folder.read
 
         def refuse(path):
             if path == newest:
                 raise PermissionError(13, "Permission denied")
             return read(path)
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
+        monkeypatch.setattr(folder, "read", refuse)
     else:
         newest.unlink()
-        newest.mkdir() if harm == "folder" else newest.symlink_to(tmp_path / "none")
+        if harm == "folder":
+            newest.mkdir()
+        elif harm == "pipe":
+            os.mkfifo(newest)
+        else:  # whole, but not this folder's
+            to = tmp_path / ("none" if harm == "link to nothing" else older.name)
+            newest.symlink_to(to)
     with pytest.warns(UserWarning, match=f"{newest.name} .* is damaged"):
         assert checkpoints.newest()[0] == 1
     monkeypatch.undo()
@@ -230,6 +247,149 @@ def test_what_a_killed_writer_left_is_no_checkpoint(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.newest() is None
     assert not list(tmp_path.glob("*.part"))
+
+
+def hashed(body):
+    return hashlib.sha256(body).digest() + body
+
+
+def archive(epoch=2, compressed=False, **arrays):
+    file = io.BytesIO()
+    text = json.dumps({"epoch": epoch, "description": {}}).encode()
+    arrays = {"__description__": np.frombuffer(text, np.uint8), **arrays}
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)
+    return hashed(file.getvalue())
+
+
+FOREIGN = {
+    "nothing": lambda: hashed(b""),
+    "text": lambda: hashed(b"not one of ours"),
+    "one array": lambda: hashed(b"\x93NUMPY\x01\x00" + bytes(200)),
+    "an empty archive": lambda: hashed(b"PK\x05\x06" + bytes(18)),
+    "another's archive": lambda: archive(__description__=np.ones(3)),
+    "no JSON": lambda: archive(__description__=np.frombuffer(b"{", np.uint8)),
+    "a list": lambda: archive(__description__=np.frombuffer(b"[]", np.uint8)),
+    "deep": lambda: archive(__description__=np.frombuffer(b"[" * 99_999, np.uint8)),
+    "objects": lambda: archive(w=np.array([{}], object)),
+    "another epoch": lambda: archive(epoch=1),
+    "a bomb": lambda: archive(compressed=True, w=np.zeros(10**6)),
+    "one that ends early": lambda: hashed(archive()[32:-100]),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_foreign_files_under_a_right_hash_are_passed_over(name, tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.write(1, {"w": np.ones(2)}, {})
+    (tmp_path / "epoch-000002.checkpoint").write_bytes(archive())
+    assert checkpoints.newest()[0] == 2
+    (tmp_path / "epoch-000002.checkpoint").write_bytes(FOREIGN[name]())
+    with pytest.warns(UserWarning, match="epoch-000002.checkpoint .* is damaged"):
+        assert checkpoints.newest()[0] == 1
+
+
+def test_files_are_private_and_links_are_not_followed(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("another's")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "owner").symlink_to(target)
+    with pytest.raises(ValueError, match="backup_dir: .* cannot be written"):
+        Checkpoints(run)
+    (run / "owner").unlink()
+    checkpoints = Checkpoints(run)
+    (run / "epoch-000000.part").symlink_to(target)
+    (run / "epoch-000000.checkpoint").symlink_to(target)
+    checkpoints.write(0, {"w": np.ones(2)}, {})
+    assert checkpoints.newest()[0] == 0 and target.read_text() == "another's"
+    assert not (run / "epoch-000000.checkpoint").is_symlink()
+    if os.name == "posix":
+        assert all(path.lstat().st_mode & 0o077 == 0 for path in run.glob("[o]*"))
+        assert (run / "epoch-000000.checkpoint").stat().st_mode & 0o077 == 0
+
+
+OWNING = """
+import os, pathlib, sys, time
+from nestrade_lib.training.folder import Owner
+owner = Owner(pathlib.Path(sys.argv[1]), b"token")
+child = os.fork()  # which may live longer
+if child:
+    print(child, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks of POSIX")
+def test_a_folder_has_one_owner_until_its_process_ends(tmp_path):
+    command = [sys.executable, "-c", OWNING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
+        child = int(owner.stdout.readline())
+        with pytest.raises(ValueError, match=f"in use by process {owner.pid} on"):
+            Checkpoints(tmp_path)
+        owner.kill()
+        owner.wait()
+        try:
+            ours = Checkpoints(tmp_path)
+            with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on"):
+                Checkpoints(tmp_path)
+            ours.close()
+            Checkpoints(tmp_path).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def become_a_file(folder, _):
+    shutil.rmtree(folder)
+    folder.write_text("")
+
+
+def refuse(number):
+    def patch(folder, monkeypatch):
+        def mkstemp(*_):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+
+    return patch
+
+
+HARMS = {
+    "gone": lambda folder, _: shutil.rmtree(folder),
+    "a file": become_a_file,
+    "another's": lambda folder, _: (folder / "owner").write_text("token\nanother"),
+    "full": refuse(errno.ENOSPC),
+    "read-only": refuse(errno.EROFS),
+    "not allowed": refuse(errno.EACCES),
+    "of folders": lambda folder, _: [
+        (folder / f"epoch-{epoch:06}.checkpoint").mkdir() for epoch in (1, 2, 3)
+    ],
+}
+
+
+@pytest.mark.parametrize("name", HARMS)
+def test_what_cannot_be_written_is_warned_of_once_and_training_goes_on(
+    name, tmp_path, monkeypatch
+):
+    checkpoints = Checkpoints(tmp_path / "run")
+    checkpoints.write(0, {"w": np.ones(2)}, {})
+    with monkeypatch.context() as patched:
+        HARMS[name](tmp_path / "run", patched)
+        with pytest.warns(
+            UserWarning, match="No checkpoint of epoch 1, .* goes on"
+        ) as all:
+            for epoch in (1, 2, 3):
+                checkpoints.write(epoch, {"w": np.ones(2)}, {})
+        assert len(all) == 1
+    if name not in ("gone", "a file"):
+        assert [path.name for path in (tmp_path / "run").glob("*.part")] == []
+
+
+def test_a_part_that_is_a_folder_is_in_nobodys_way(tmp_path):
+    (tmp_path / "epoch-000001.part").mkdir()
+    checkpoints = Checkpoints(tmp_path)
+    (tmp_path / "epoch-000001.part").mkdir()
+    checkpoints.write(1, {"w": np.ones(2)}, {})
+    assert checkpoints.newest()[0] == 1
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
@@ -261,6 +421,82 @@ def test_a_full_disk_is_told_and_training_goes_on(tmp_path, monkeypatch):
     with pytest.warns(UserWarning, match="epoch 1, .* MB.*No space left on device"):
         checkpoints.write(1, {"w": np.ones(2)}, {})
     assert checkpoints.newest()[0] == 0 and not list(tmp_path.glob("*.part"))
+
+
+def test_a_run_from_other_weights_is_another_run(tmp_path):
+    def begin(seed):
+        trainer = build(1)
+        kernel = trainer.network.layers[0].kernel
+        kernel.assign(np.random.default_rng(seed).normal(size=kernel.shape))
+        return trainer
+
+    with pytest.raises(Killed):
+        train(begin(0), callbacks=[KillAt(9)], backup_dir=tmp_path)
+    with pytest.raises(ValueError, match="another run, .* in the initial weights"):
+        train(begin(1), backup_dir=tmp_path)
+    trainer = begin(1)
+    keras.utils.clear_session()  # as where nobody has set a seed
+    with pytest.warns(UserWarning, match="initial weights: other ones are drawn"):
+        train(trainer, backup_dir=tmp_path)
+
+
+def test_data_that_cannot_be_compared_are_named(tmp_path):
+    def generator():
+        while True:
+            yield X[:16], Y[:16]
+
+    class Other(Shuffled):
+        order = np.arange(96)[::-1]
+
+    for first, second, what in (
+        (Shuffled(), Other(), "the first batch: it is another one"),
+        (generator(), generator(), "training data: a generator"),
+    ):
+        backup_dir = tmp_path / what[:5]
+        with pytest.raises(Killed):
+            train_steps(first, callbacks=[KillAt(9)], backup_dir=backup_dir)
+        with pytest.warns(UserWarning, match=f"cannot be said for .*{what}"):
+            train_steps(second, backup_dir=backup_dir)
+
+
+def train_steps(x, **options):
+    return build(1).fit(x, epochs=2, steps_per_epoch=6, verbose=0, **options)
+
+
+def weights_after(epochs, *, of, **options):
+    trainer = build(**of)
+    trainer.fit(X, Y, 16, epochs=epochs, verbose=0, **options)
+    return [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
+
+
+LATE = Schedule(start=0.5, stop=0.9, cuts=2, shrink=2)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+@pytest.mark.parametrize(
+    "of, differs",
+    [
+        ({"budget": 1, "anneal": False}, None),
+        ({"budget": 0.5, "anneal": False, "schedule": LATE}, "cuts so far"),
+        ({"budget": 0.5, "schedule": LATE}, "learning rate and its cuts so far"),
+    ],
+)
+def test_a_run_goes_on_to_more_epochs(of, differs, is_killed, tmp_path):
+    if is_killed:  # in the second of four epochs, before anything is cut
+        with pytest.raises(Killed):
+            weights_after(4, of=of, backup_dir=tmp_path, callbacks=[KillAt(9)])
+        differs = differs and "learning rate so far" * ("anneal" not in of)
+    else:
+        weights_after(4, of=of, backup_dir=tmp_path)
+    if differs:
+        with pytest.warns(UserWarning, match=f"from 4 epochs to 6. Its {differs}"):
+            weights_after(6, of=of, backup_dir=tmp_path)
+    else:
+        longer = weights_after(6, of=of, backup_dir=tmp_path / "longer")
+        for a, b in zip(longer, weights_after(6, of=of, backup_dir=tmp_path)):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="in the epochs"):
+        weights_after(5, of=of, backup_dir=tmp_path)
 
 
 def test_other_optimizers_losses_and_data_are_other_runs(tmp_path):

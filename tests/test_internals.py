@@ -211,6 +211,13 @@ def test_draws_are_replaced_and_restored():
 
 
 @tensorflow_only
+def test_whether_a_seed_was_set():
+    keras.utils.clear_session()
+    assert not internals.is_seeded()
+    keras.utils.set_random_seed(0)
+    assert internals.is_seeded()
+
+
 def test_a_generator_becomes_the_data_set_that_keras_makes():
     batches = [(np.ones((n, 4), "float32"), None) for n in (3, 3, 1)]
     found = list(internals.dataset_of(iter(batches)))

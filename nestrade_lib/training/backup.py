@@ -3,20 +3,26 @@
 The user's script builds the first network again, so a mask is enough for the structure:
 which of its channel groups are left. The run's state, the values of its variables and the
 history follow. The order of the data needs no more than a seed and the epoch's number.
+
+A run may go on to more epochs than it began with. It ends as the longer run would have,
+if nothing before depended on the number of epochs, and it says so where something did.
 """
 
+import dataclasses
 import re
+import warnings
 
 import keras
 
 from nestrade_lib.cluster.digest import digest
-from nestrade_lib.internals import all_layers
+from nestrade_lib.internals import all_layers, is_seeded
 from nestrade_lib.training.checkpoints import Checkpoints
 from nestrade_lib.training.state import pack, unpack
+from nestrade_lib.training.timetable import Timetable
 
 # Of what is written. Where a later version of the library writes something else, it has
 # another number, and does not go on with the runs of this one.
-FORMAT = "2"
+FORMAT = "3"
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -27,12 +33,14 @@ class Backup:
         self.checkpoints = checkpoints
         self.folder = checkpoints.folder
         self.identity = identity | {"the format of checkpoints": FORMAT}
+        del self.identity["the epochs"]  # which may become more
 
     def write(self, epoch, run, history):
         """Write a run and its history after an epoch."""
         parts = {
             "identity": self.identity,
             "run": run.saved(),
+            "range": [run.epochs.start, run.epochs.stop],
             "epochs": history.epoch,
             "history": history.history,
         }
@@ -55,19 +63,74 @@ class Backup:
         identity = parts["identity"]
         identity = identity if isinstance(identity, dict) else {}  # another version's
         others = [x for x in self.identity if identity.get(x) != self.identity[x]]
+        doubts = _doubts(run, others)
+        others = [x for x in others if x not in doubts]
+        start, stop = parts.get("range", (-1, -1))
+        if run.epochs.start != start or run.epochs.stop < stop:
+            others.append("the epochs")
         if others:
             raise ValueError(
                 f"backup_dir: {self.folder} holds checkpoints of another run, which "
                 f"differs from this one in {', '.join(others)}. Take another folder, or "
                 "remove it."
             )
+        if doubts:
+            warnings.warn(
+                f"The run in {self.folder} goes on, but whether it is this one cannot be "
+                f"said for {'; for '.join(f'{x}: {why}' for x, why in doubts.items())}.",
+                stacklevel=5,
+            )
         run.restore(parts["run"])
+        if run.epochs.stop > stop and not run.state.is_stopped:
+            _extend(run, stop - start)
         history.epoch, history.history = parts["epochs"], parts["history"]
         if "generator" in parts:
             import torch
 
             torch.set_rng_state(torch.from_numpy(parts["generator"]))
         return True
+
+
+def _doubts(run, others):
+    """What cannot be compared: parts of the identity, and why."""
+    doubts = {}
+    if "the initial weights" in others and not is_seeded():
+        doubts["the initial weights"] = (
+            "other ones are drawn each time. Call keras.utils.set_random_seed first"
+        )
+    if not run.data.is_arrays and run.sample is None:
+        doubts["the training data"] = "a generator gives them only once"
+    elif "the first batch" in others:
+        doubts["the first batch"] = (
+            "it is another one, as in random order, or from other data"
+        )
+    return doubts
+
+
+def _extend(run, epochs):
+    """Let a restored run of so many epochs go on to those that are now asked for."""
+    state, steps = run.state, len(run.epochs) * run.data.steps
+    longer = Timetable.of(run.trainer.schedule, steps)
+    longer = dataclasses.replace(longer, step=state.timetable.step)
+    is_alike = run.trainer.met and state.mask.all()  # nothing was ever to be cut
+    if not is_alike and not state.timetable.rounds:
+        is_alike = longer.step <= min(longer.start, state.timetable.start)
+    if is_alike:
+        state.timetable = longer
+    else:
+        state.timetable.steps = steps
+    if run.anneals or not is_alike:
+        what = [
+            *(["learning rate"] if run.anneals else []),
+            *([] if is_alike else ["cuts"]),
+        ]
+        warnings.warn(
+            f"The run goes on from {epochs} epochs to {len(run.epochs)}. Its "
+            f"{' and its '.join(what)} so far followed the shorter one, so that it does "
+            "not end as a run would that had the longer one from the start.",
+            stacklevel=6,
+        )
+    run.set_learning_rate()
 
 
 def open_backup(run, folder):
@@ -80,11 +143,13 @@ def open_backup(run, folder):
     identity = identity_of(run.trainer, run.data, run.epochs, run.anneals)
     with_backup = {"whether there is a backup_dir": folder is not None}
     run.engine.assert_all_equal(identity | with_backup)
-    return (
-        Backup(Checkpoints(folder, run.engine), identity)
-        if folder is not None
-        else None
-    )
+    if folder is None:
+        return None
+    beginning = {
+        "the initial weights": digest(*run.network.variables).hex(),
+        "the first batch": digest(run.sample).hex(),
+    }
+    return Backup(Checkpoints(folder, run.engine), identity | beginning)
 
 
 def identity_of(trainer, data, epochs, anneal):

@@ -4,20 +4,22 @@ A checkpoint is arrays and a description in one file. It is written under anothe
 flushed to the disk, and renamed, so that a process killed at any moment leaves either
 the old files or the new one. Its first bytes are the SHA-256 of the rest: what was cut
 short or changed on the way is not read but passed over, for the one before it.
+The hash is no signature: whoever can write to the folder can write a checkpoint.
 """
 
-import contextlib
 import hashlib
 import io
 import json
 import os
 import re
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from nestrade_lib.engines.engine import Engine
+from nestrade_lib.training import folder as files
 
 KEPT = 2
 _NAME = re.compile(r"epoch-(\d{6})\.checkpoint")
@@ -27,7 +29,8 @@ class Checkpoints:
     """The checkpoints of one run, in a folder that all its workers see.
 
     The chief alone writes: replicas hold the same. All workers read, and agree on the
-    newest epoch that each of them finds intact.
+    newest epoch that each of them finds intact. One run at a time has the folder: until
+    :meth:`close`, or until its process ends.
 
     Parameters
     ----------
@@ -38,7 +41,8 @@ class Checkpoints:
     Raises
     ------
     ValueError
-        If the folder cannot be written, or workers do not see the same folder.
+        If the folder cannot be written, another run has it, or workers do not see the
+        same folder.
 
     Examples
     --------
@@ -58,10 +62,17 @@ class Checkpoints:
             )
         self.folder = Path(folder)
         self.engine = engine or Engine()
+        self._owner = None
+        self._is_warned = False
         self._require_shared()
         if self.engine.is_chief:
             for left in self.folder.glob("*.part"):
-                left.unlink()
+                files.remove(left)
+
+    def close(self) -> None:
+        """Let other runs have the folder."""
+        if self._owner is not None:
+            self._owner.close()
 
     def write(self, epoch: int, arrays: dict, description: dict) -> None:
         """Write the state after an epoch, and remove all but the last two.
@@ -73,31 +84,30 @@ class Checkpoints:
         description : dict
             As JSON takes it.
         """
-        if not self.engine.is_chief:
+        if self._owner is None:  # of the chief alone
             return
         held = io.BytesIO()
-        text = np.frombuffer(json.dumps(description).encode(), np.uint8)
-        np.savez(held, __description__=text, **arrays)
+        text = json.dumps({"epoch": epoch, "description": description})
+        np.savez(held, __description__=np.frombuffer(text.encode(), np.uint8), **arrays)
         body = held.getvalue()
         path = self.folder / f"epoch-{epoch:06}.checkpoint"
-        fresh = path.with_suffix(".part")
         try:
-            with open(fresh, "wb") as file:
-                file.write(hashlib.sha256(body).digest() + body)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, path)
+            if not self._owner.is_owner():
+                raise files.InUse("another run has taken it, or it was moved")
+            files.write(path, hashlib.sha256(body).digest() + body)
+            for old in self._paths()[:-KEPT]:
+                files.remove(old)
         except OSError as error:  # such as a full disk: the two before it still stand
-            fresh.unlink(missing_ok=True)
-            warnings.warn(
-                f"No checkpoint of epoch {epoch}, {len(body) / 1e6:.1f} MB, could be written "
-                f"to {self.folder}: {error.strerror}. Training goes on.",
-                stacklevel=2,
-            )
-            return
-        _flush_names(self.folder)
-        for old in self._paths()[:-KEPT]:
-            _remove(old)
+            if not self._is_warned:
+                warnings.warn(
+                    f"No checkpoint of epoch {epoch}, {len(body) / 1e6:.1f} MB, could be "
+                    f"written to {self.folder}: {error.strerror or error}. Training goes "
+                    "on, and tries again after each epoch.",
+                    stacklevel=2,
+                )
+            self._is_warned = True
+        else:
+            self._is_warned = False
 
     def newest(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
         """Read the newest checkpoint that is intact on every worker.
@@ -131,7 +141,7 @@ class Checkpoints:
         if self.engine.is_chief:  # all have read: what is not agreed on is in the way
             for path in self._paths():
                 if _epoch(path) not in intact or _epoch(path) > common:
-                    _remove(path)
+                    files.remove(path)
         return (common, *intact[common]) if common >= 0 else None
 
     def _paths(self):
@@ -140,17 +150,18 @@ class Checkpoints:
     def _require_shared(self):
         """The chief leaves a random number that all have to find."""
         token = self.engine.broadcast(np.frombuffer(os.urandom(8), "int32"))
-        path, trouble = self.folder / "shared", ""
+        path, trouble = self.folder / "owner", ""
         if self.engine.is_chief:
             try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                path.write_text(token.tobytes().hex(), encoding="ascii")
+                self._owner = files.Owner(self.folder, token.tobytes())
+            except files.InUse as error:
+                trouble = f"is {error}"
             except OSError as error:
-                trouble = f"cannot be written: {error.strerror}"
+                trouble = f"cannot be written: {error.strerror or error}"
         failed = self.engine.gather([bool(trouble)])  # and by now the file is there
         if not trouble and not failed.any():
             try:
-                seen = path.read_text(encoding="ascii") == token.tobytes().hex()
+                seen = files.read(path).startswith(token.tobytes().hex().encode())
             except OSError:
                 seen = False
             trouble = "" if seen else "is not the one that the chief writes to"
@@ -159,8 +170,8 @@ class Checkpoints:
             others = np.flatnonzero(failed[:, 0]).tolist()
             trouble = trouble or f"failed on worker {', '.join(map(str, others))}"
             raise ValueError(
-                f"backup_dir: {self.folder} {trouble}. Give a folder that every worker can "
-                "reach under this path and the chief can write to."
+                f"backup_dir: {self.folder} {trouble}. Give a folder of this run alone that "
+                "every worker can reach under this path and the chief can write to."
             )
 
 
@@ -171,29 +182,15 @@ def _epoch(path):
 def _read(path):
     """Arrays and description of a file, or None if its bytes are not as written."""
     try:
-        data = path.read_bytes()
-    except OSError:  # a folder, a link to nothing, of another user
+        data = files.read(path)
+        if hashlib.sha256(data[32:]).digest() != data[:32]:
+            return None
+        with zipfile.ZipFile(io.BytesIO(data[32:])) as archive:
+            if sum(part.file_size for part in archive.infolist()) > len(data):
+                return None  # it would unpack to more than it is
+        with np.load(io.BytesIO(data[32:])) as held:
+            arrays = {name: held[name] for name in held.files}
+        text = json.loads(arrays.pop("__description__").tobytes())
+        return (arrays, text["description"]) if text["epoch"] == _epoch(path) else None
+    except Exception:  # what others may have written has no end of ways to be wrong
         return None
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
-        return None
-    with np.load(io.BytesIO(data[32:])) as held:
-        arrays = {name: held[name] for name in held.files}
-    description = json.loads(arrays.pop("__description__").tobytes())
-    return arrays, description
-
-
-def _remove(path):
-    """Take a checkpoint out of the way, be it what it may."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError:
-        with contextlib.suppress(OSError):
-            path.rename(path.with_name(f"{path.name}.damaged"))
-
-
-def _flush_names(folder):
-    """Make the renaming itself survive a loss of power; not every system can."""
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-        handle = os.open(folder, os.O_RDONLY)
-        stack.callback(os.close, handle)
-        os.fsync(handle)

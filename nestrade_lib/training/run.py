@@ -93,6 +93,8 @@ class Run:
             pruning.judge_last_cut(self)
             self.assert_equal_weights()
         finally:
+            if backup:
+                backup.checkpoints.close()
             self.end()
         self.callbacks.on_train_end(logs)
 
@@ -166,7 +168,8 @@ class Run:
         if self.state.is_stopped or first >= self.epochs.stop:
             warnings.warn(
                 f"backup_dir: {folder} holds this run to its end, which is taken up: "
-                "nothing is trained. To train again, take another folder.",
+                "nothing is trained. To train again, take another folder; to go on, ask "
+                "for more epochs.",
                 stacklevel=4,
             )
             return range(0)
