@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Nestrade, Schedule
+from nestrade_lib.engines import Engine
 from nestrade_lib.training.data import data_adapter
 from tests.support.small import EAGER
 
@@ -232,3 +233,21 @@ def test_no_piece_of_a_run_waits_for_the_tuner_of_its_batches(monkeypatch):
     trainer.fit(np.ones((32, 4)), np.ones((32, 2)), batch_size=2, epochs=4, verbose=0)
     assert trainer.cuts and len(given) > 4
     assert not any(piece.options().autotune.enabled for piece in given)
+
+
+class Two(Engine):
+    """Stands for two devices."""
+
+    replicas = 2
+
+
+@pytest.mark.parametrize("samples, left", [(330, 10), (320, 0)])
+def test_samples_that_devices_leave_out_are_counted_once(samples, left, recwarn):
+    data = data_adapter(np.zeros((samples, 1)), batch_size=32, engine=Two())
+    data.start_epoch(0)
+    data.batch_size = 64
+    said = [str(w.message) for w in recwarn if "leaves" in str(w.message)]
+    assert len(said) == bool(left)
+    assert all(
+        f"{samples} samples" in text and f"{left} of them" in text for text in said
+    )

@@ -1,6 +1,7 @@
 """Batches of arrays, looked up in the order of each epoch."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -58,6 +59,14 @@ class ArrayAdapter(DataAdapter):
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
         self.batch_size = batch_size
         self._teacher = self._answers = None
+        left = self.rows % batch_size
+        if left and self.engine.replicas > 1:
+            warnings.warn(
+                f"{self.rows} samples are no multiple of the global batch of {batch_size}, "
+                f"which {self.engine.replicas} replicas share: each epoch leaves {left} "
+                "of them out. Take a batch_size that divides their number to use all.",
+                stacklevel=4,
+            )
 
     @property
     def batch_size(self):
