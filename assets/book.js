@@ -22,5 +22,8 @@ if (window.location.protocol === "file:" && window.DOCUMENTATION_OPTIONS) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  for (const text of document.querySelectorAll(".bd-article .cell_output pre")) {
+    if (/\S {2,}\S/.test(text.textContent)) text.classList.add("columns");
+  }
   makeReachable(".bd-article pre, .bd-article .pst-scrollable-table-container, .bd-article .cell_output > .output");
 });
