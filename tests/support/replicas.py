@@ -12,7 +12,7 @@ if BACKEND == "torch":
     pytest.skip("Keras 3.15 trains on one device with PyTorch", allow_module_level=True)
 only_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.distribute")
 
-BATCH, STEPS, EPOCHS = 32, 10, 10
+BATCH, STEPS, EPOCHS = 32, 10, 6
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, BATCH * STEPS)
 X = RNG.normal(size=(len(Y), 6, 6, 2)).astype("float32") + Y[:, None, None, None]
