@@ -44,6 +44,7 @@ def execute(path, timeout=600):
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
+        store_widget_state=False,  # live sliders need a kernel: pages do not show them
         coalesce_streams=True,
         resources={"metadata": {"path": str(Path(path).resolve().parent)}},
     )

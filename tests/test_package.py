@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def output_of(program):
-    """What ``program`` prints in a Python that finds no matplotlib."""
-    block = "import sys; sys.modules.update(matplotlib=None)\n"
+    """What ``program`` prints in a Python that finds no matplotlib and no ipywidgets."""
+    block = "import sys; sys.modules.update(matplotlib=None, ipywidgets=None)\n"
     run = [sys.executable, "-c", block + program]
     return subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, check=True

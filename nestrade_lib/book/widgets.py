@@ -1,7 +1,8 @@
-"""Pictures that move without a kernel: sliders over pictures drawn before.
+"""Sliders over pictures drawn before, which need no kernel; and live ones, which draw.
 
-The sliders are plain HTML, so that they work in a notebook, in the built book, from a
-file, and by keyboard alone. Show the same content as a figure beside them, for paper.
+Those over pictures are plain HTML, so that they work in a notebook, in the built book,
+from a file, and by keyboard alone. Show the same content as a figure beside them, for
+paper. Live sliders are those of ipywidgets.
 
 >>> import matplotlib.pyplot as plt
 >>> picture_slider({"0": plt.figure(), "1": plt.figure()}, "strength")
@@ -15,6 +16,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+import ipywidgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
@@ -139,6 +141,43 @@ def picture_sliders(
     pictures = [_png(draw(*chosen)) for chosen in itertools.product(*settings.values())]
     labels = {name: [str(value) for value in of] for name, of in settings.items()}
     return PictureSliders(labels, pictures)
+
+
+def live(draw: Callable[..., Figure], **sliders) -> ipywidgets.interactive:
+    """Make sliders that draw a new figure at any value, with a running kernel.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes a value of each slider by its name and returns a `matplotlib.figure.Figure`.
+    **sliders : ipywidgets.Widget or tuple or list
+        What ``ipywidgets.interactive`` makes a control of, as ``(least, most, step)``.
+
+    Returns
+    -------
+    ipywidgets.interactive
+
+    Raises
+    ------
+    ValueError
+        If there is no slider.
+
+    Examples
+    --------
+    >>> import contextlib
+    >>> with contextlib.redirect_stdout(None):  # it clears a screen if there is no kernel
+    ...     sliders = live(lambda devices: plt.figure(), devices=(1, 8))
+    >>> sliders.children[0].min, sliders.children[0].max
+    (1, 8)
+    """
+    if not sliders:
+        raise ValueError("sliders: expected at least one, as devices=(1, 8), got none.")
+
+    def show(**values):
+        draw(**values)
+        plt.show()
+
+    return ipywidgets.interactive(show, **sliders)
 
 
 def _png(figure):
