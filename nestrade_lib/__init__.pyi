@@ -23,5 +23,6 @@ from .schedule import Budget as Budget
 from .schedule import Schedule as Schedule
 from .surgery import RefusedCut as RefusedCut
 from .surgery import restructure as restructure
+from .surgery import unroll as unroll
 from .surgery import verify as verify
 from .trainer import Nestrade as Nestrade

@@ -121,20 +121,27 @@ def watched_calls(watch):
 
 
 @contextlib.contextmanager
-def blank_variables():
+def blank_variables(initializers=None):
     """New variables start at zero: their values follow, and JAX compiles each draw.
+
+    The initializer of each is noted in ``initializers`` by the variable's ``id``.
 
     >>> with blank_variables():
     ...     variable = keras.Variable(keras.initializers.Ones(), shape=(2, 3))
     >>> float(keras.ops.sum(variable))
     0.0
     """
+    initializers = {} if initializers is None else initializers
 
     def blank(shape, dtype=None):
         return np.zeros(shape, dtype)
 
     def without_draws(initialize):
-        return lambda variable, initializer: initialize(variable, blank)
+        def initialized(variable, initializer):
+            initializers[id(variable)] = initializer
+            return initialize(variable, blank)
+
+        return initialized
 
     with replaced(keras.Variable, "_initialize_with_initializer", without_draws):
         yield

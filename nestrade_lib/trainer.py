@@ -47,7 +47,8 @@ class Nestrade(NetworkFacade):
     Parameters
     ----------
     network : keras.Model
-        Built and compiled; functional or sequential. It is not changed until the
+        Built and compiled; functional, sequential, or a model whose ``call`` is made of
+        layers and operations (:func:`nestrade_lib.unroll`). It is not changed until the
         first cut, and afterwards it is no longer the one that trains: the current
         one is ``.network``, always a plain Keras model.
     budget : float or Budget
@@ -89,6 +90,9 @@ class Nestrade(NetworkFacade):
         Refuse a network with layers whose channels cannot be followed. By default they
         stay as they are, with the channels that enter and leave them, and a warning and
         :meth:`report` name them.
+    inputs : array or structure of arrays, optional
+        A few samples, where ``network`` is subclassed and was never called, or takes
+        whole numbers or text.
 
     Attributes
     ----------
@@ -120,6 +124,7 @@ class Nestrade(NetworkFacade):
         distill: float | Distillation | None = None,
         engine: Engine | None = None,
         strict: bool = False,
+        inputs=None,
     ) -> None:
         budget, schedule = Budget.of(budget), schedule or Schedule()
         check_trainer(schedule, importance, ignored_layers, anneal, growth, engine)
@@ -129,14 +134,20 @@ class Nestrade(NetworkFacade):
         self.distill = Distillation.of(distill)
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
+        check_compiled(network)
         self.pruned = PrunedNetwork(
-            network, budget, schedule, tuple(ignored_layers or ()), self.engine, strict
+            network,
+            budget,
+            schedule,
+            tuple(ignored_layers or ()),
+            self.engine,
+            strict,
+            inputs,
         )
         self.state = RunState()
         self.history = None
-        check_compiled(network)
         if self.distill is not None:
-            self.distill.comparison(network)  # refused here, and not at the first cut
+            self.distill.comparison(self.network)  # refused here, and not at the first cut
         if not self.met:
             self.pruned.require_reachable()
 

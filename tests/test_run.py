@@ -97,22 +97,10 @@ def test_layers_may_be_frozen_and_thawed_between_fits(trainable):
         np.testing.assert_array_equal(left, kernel)
 
 
-class Nameless(keras.metrics.Metric):
-    def __init__(self):
-        super().__init__(name="nameless")
-
-    def update_state(self, *given, **weights):
-        pass
-
-    def result(self):
-        return 0.0
-
-
 @pytest.mark.parametrize(
     ("compiled", "error", "message"),
     [
         ({"optimizer": "adafactor"}, UnsliceableOptimizer, "cannot be cut with it"),
-        ({"metrics": [Nameless()]}, ValueError, "'nameless'.*get_config"),
     ],
 )
 def test_what_cannot_be_cut_is_refused_before_training(compiled, error, message):

@@ -6,7 +6,7 @@ import pytest
 from keras import layers as L
 from keras import ops
 
-from nestrade_lib.dependency.unrolling import unroll
+from nestrade_lib import unroll
 
 pytestmark = pytest.mark.any_backend
 

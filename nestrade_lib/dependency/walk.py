@@ -10,6 +10,7 @@ from operator import getitem
 import keras
 import numpy as np
 
+from nestrade_lib.configuration import configuration
 from nestrade_lib.dependency.call import (
     Call,
     UnsupportedLayer,
@@ -75,21 +76,13 @@ class Walk:
         if not (is_functional(network) or isinstance(network, keras.Sequential)):
             Call(self, network, (), [], {}).refuse(_HIDDEN)
         require_no_memory(network)
-        try:
-            self.configuration = network.get_config()
-        except NotImplementedError as error:
-            raise UnsupportedLayer(
-                f"A layer of {network.name!r} has no complete get_config, from which the "
-                f"smaller network would be built. {error}"
-            ) from error
+        self.configuration, _ = configuration(network)
         inputs = map(without_channels, keras.tree.flatten(network.inputs))
         return self.apply(network, (), list(inputs), {})
 
     def apply(self, layer, path, args, kwargs, node=()) -> list:
         """The outputs of a layer, from its arguments."""
         call = Call(self, layer, path, args, kwargs, node)
-        if not from_keras(type(layer)):  # Keras finds its own
-            self.record.custom_objects[type(layer).__name__] = type(layer)
         self.met.add(call.name)
         if call.path and call.name in self.ignored_layers:
             keep_functions(call)

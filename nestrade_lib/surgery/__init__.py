@@ -12,9 +12,10 @@ from nestrade_lib.dependency import ChannelGraph, trace
 from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
 from nestrade_lib.surgery.rebuild import cut
 from nestrade_lib.surgery.refusal import RefusedCut, require_equal
+from nestrade_lib.surgery.unrolled import unroll
 from nestrade_lib.surgery.verification import compare, verify
 
-__all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "verify"]
+__all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "unroll", "verify"]
 
 
 def restructure(
@@ -34,7 +35,7 @@ def restructure(
     Parameters
     ----------
     network : keras.Model
-        A built functional or sequential model.
+        A built functional or sequential model; of a subclassed one, :func:`unroll` makes one.
     mask : array of bool, shape (graph.count,)
         Which channel groups stay.
     graph : ChannelGraph, optional

@@ -45,12 +45,18 @@ def paired_layers(old, new):
     ('a', True)
     """
     yield old, new
-    if isinstance(old, keras.Model):
-        inner = [(layer, new.get_layer(layer.name)) for layer in old.layers]
-    else:
-        inner = zip(inner_layers(old), inner_layers(new))
-    for one, other in inner:
+    for one, other in paired_parts(old, new):
         yield from paired_layers(one, other)
+
+
+def paired_parts(old, new):
+    """The layers that a layer holds itself, with their counterparts."""
+    if not isinstance(old, keras.Model):
+        return list(zip(inner_layers(old), inner_layers(new)))
+    layers = {layer.name: layer for layer in new.layers}
+    if all(layer.name in layers for layer in old.layers):
+        return [(layer, layers[layer.name]) for layer in old.layers]
+    return list(zip(old.layers, new.layers))  # their code named them anew
 
 
 def _carry_vocabulary(old, new):

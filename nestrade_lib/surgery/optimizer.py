@@ -43,6 +43,27 @@ def replicate(optimizer, pairs):
     return copy
 
 
+def in_order(optimizer, variables):
+    """The optimizer, or a copy with its state where it has its variables in another order.
+
+    JAX gives an optimizer the gradients in the network's order.
+    """
+    held = trained_variables(optimizer)
+    places = {id(v): n for n, v in enumerate(variables)}
+    order = sorted(held, key=lambda v: places.get(id(v), len(places)))
+    if not optimizer.built or all(v is w for v, w in zip(held, order)):
+        return optimizer
+    pairs = [(v, v) for v in held]
+    copy, sources = _renew(optimizer, pairs)
+    new, targets = _renew(optimizer, pairs, order)
+    values = {}
+    for slot, copied in _paired_slots(optimizer, copy):
+        values.setdefault(id(sources.get(id(copied))), []).append(value(slot))
+    for slot in new.variables:
+        slot.assign(values[id(targets.get(id(slot)))].pop(0))
+    return new
+
+
 def require_trained(optimizer, variables):
     """Refuse an optimizer that was built for other variables than these."""
     trained = {id(v) for v in trained_variables(optimizer)}
@@ -59,8 +80,9 @@ def decayed(optimizer, variables):
     return [[is_decayed(level, v) for v in variables] for level in _levels(optimizer)]
 
 
-def _renew(optimizer, pairs):
+def _renew(optimizer, pairs, order=None):
     """The optimizer from its configuration, built on counterparts, and its slots' variables."""
+    order = trained_variables(optimizer) if order is None else order
     new = recreate(optimizer)
     for before, after in zip(_levels(optimizer), _levels(new)):
         for name, given in vars(before).items():
@@ -76,7 +98,7 @@ def _renew(optimizer, pairs):
         with contextlib.ExitStack() as recorded:
             for level in _levels(new):
                 recorded.enter_context(recorded_slots(level, references))
-            new.build([twins.get(id(v), v) for v in trained_variables(optimizer)])
+            new.build([twins.get(id(v), v) for v in order])
     return new, references
 
 

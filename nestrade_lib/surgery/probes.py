@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from nestrade_lib.configuration import configuration
 from nestrade_lib.internals import all_layers
 
 
@@ -37,7 +38,7 @@ def random_inputs(network, samples=4, unknown=16, seed=0):
     if isinstance(network, keras.Sequential):
         return arrays[0]
     names = iter(arrays)
-    return _shaped_as(network.get_config()["input_layers"], names)
+    return _shaped_as(configuration(network)[0]["input_layers"], names)
 
 
 def random_words(network, shape, rng):

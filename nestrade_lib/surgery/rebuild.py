@@ -1,18 +1,17 @@
 """The smaller network: configuration, ``from_config``, sliced variables."""
 
 import contextlib
+from functools import reduce
+from operator import getitem
 
 import keras
+import numpy as np
 
 from nestrade_lib.dependency import trace
-from nestrade_lib.internals import (
-    blank_variables,
-    compile_arguments,
-    function_arguments,
-    wrapped_function,
-)
-from nestrade_lib.surgery.adapted import carry_adapted, paired_layers
-from nestrade_lib.surgery.optimizer import require_trained, transplant
+from nestrade_lib.configuration import configuration
+from nestrade_lib.internals import blank_variables
+from nestrade_lib.surgery.adapted import carry_adapted, paired_layers, paired_parts
+from nestrade_lib.surgery.compiled import carry_attributes, compile_like
 from nestrade_lib.surgery.slices import Slices, values
 
 
@@ -36,33 +35,65 @@ def cut(network, mask, graph=None, compiled=True):
             f"This cut leaves no channel in {', '.join(map(repr, empty))}: each layer "
             "needs one at least."
         )
-    config = network.get_config()
+    config, objects = configuration(network)
     for path, edit in graph.edits.items():
-        *parents, key = path
-        place = config
-        for parent in parents:
-            place = place[parent]
-        place[key] = edit(slices.stays, place[key])
-    with (
-        strategy_scope(network),
-        keras.saving.custom_object_scope(graph.custom_objects),
-    ):
-        description = keras.saving.serialize_keras_object(network)
-        description = without_built_shapes({**description, "config": config})
-        with blank_variables():
-            # Not read from a file: a kept Lambda's code is the network's own.
-            smaller = keras.saving.deserialize_keras_object(
-                description, safe_mode=False
+        edit_in_place(network, config, path, edit, slices.stays)
+    with strategy_scope(network):
+        initializers = {}
+        with blank_variables(initializers):
+            smaller = from_configuration(
+                type(network), config, {**objects, **graph.custom_objects}
             )
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
         new = slices.carry(values(network))
         for old, variable in pairs:
             variable.assign(new[slices.path(old)])
+            slice_attributes(old, variable, initializers.get(id(variable)), slices)
         carry_adapted(network, smaller)
         if compiled:
             compile_like(network, smaller, pairs, slices)
+        carry_attributes(network, smaller, pairs, slices)
     return smaller
+
+
+def edit_in_place(network, config, path, edit, stays):
+    """Change one value of a network's configuration."""
+    *parents, key = path
+    place = reduce(getitem, parents, config)
+    try:
+        place[key] = edit(stays, place[key])
+    except KeyError:
+        raise ValueError(
+            f"Layer {place.get('name')!r} of {network.name!r}: expected {key!r} in its "
+            "get_config, to make it smaller; it is not there. Give its class a get_config "
+            "with all that its __init__ takes, or keep it with ignored_layers=."
+        ) from None
+
+
+def from_configuration(kind, config, objects):
+    """The network of a configuration and of the objects that it refers to."""
+    description = {
+        "module": "builtins",
+        "class_name": kind.__name__,
+        "config": without_built_shapes(config),
+        "registered_name": "the network",
+    }
+    with keras.saving.custom_object_scope({**objects, "the network": kind}):
+        # Not read from a file: a kept Lambda's code is the network's own.
+        return keras.saving.deserialize_keras_object(description, safe_mode=False)
+
+
+def slice_attributes(old, new, initializer, slices):
+    """What initializer, regularizer and constraint hold of a variable's shape is cut with it."""
+    if tuple(old.shape) == tuple(new.shape):
+        return
+    for owner in (initializer, new.regularizer, new.constraint):
+        for name, held in dict(getattr(owner, "__dict__", {})).items():
+            if keras.ops.is_tensor(held) or isinstance(held, (np.ndarray, list)):
+                array = keras.ops.convert_to_numpy(held)
+                if array.shape == tuple(old.shape):
+                    setattr(owner, name, slices.of(slices.path(old), array))
 
 
 def without_built_shapes(config):
@@ -88,8 +119,8 @@ def paired_variables(old, new):
     """Each variable of the original with its counterpart; flags are carried over."""
     if isinstance(old, keras.Model):
         new.trainable = old.trainable
-        for layer in old.layers:
-            yield from paired_variables(layer, new.get_layer(layer.name))
+        for layer, counterpart in paired_parts(old, new):
+            yield from paired_variables(layer, counterpart)
         return
     if isinstance(old, keras.layers.Wrapper) and isinstance(old.layer, keras.Model):
         new.trainable = old.trainable
@@ -118,42 +149,3 @@ def require_sharing(pairs):
                 "configuration does not keep this, so the smaller network would have two "
                 "copies. Call the layer itself in both places, or a layer of its own."
             )
-
-
-def compile_like(network, smaller, pairs, slices):
-    """Loss, metrics, flags and the sliced optimizer of a compiled network."""
-    if not network.compiled:
-        return
-    with blank_variables():  # but not the metrics', which start where they say
-        require_trained(network.optimizer, network.trainable_variables)
-        optimizer = transplant(network.optimizer, pairs, slices)
-    if type(network).compile is not keras.Model.compile:
-        smaller.compile_from_config(network.get_compile_config())
-        smaller.optimizer = optimizer
-        return
-    arguments = compile_arguments(network)
-    arguments["optimizer"] = optimizer
-    for kind in ("metrics", "weighted_metrics"):
-        arguments[kind] = keras.tree.map_structure(fresh_metric, arguments[kind])
-    smaller.compile(**arguments)
-
-
-def fresh_metric(metric):
-    """A metric that gathers anew; the function in a wrapper is taken along as it is."""
-    if not isinstance(metric, keras.Metric):
-        return metric
-    if type(metric) is keras.metrics.MeanMetricWrapper:
-        return keras.metrics.MeanMetricWrapper(
-            wrapped_function(metric),
-            metric.name,
-            metric.dtype,
-            **function_arguments(metric),
-        )
-    try:
-        return type(metric).from_config(metric.get_config())
-    except Exception as error:
-        raise ValueError(
-            f"Metric {metric.name!r} ({type(metric).__name__}) cannot be made anew for "
-            f"the smaller network: {error}. Give its class a get_config whose entries "
-            "its __init__ takes, or compile without it."
-        ) from error

@@ -13,7 +13,7 @@ from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
 from nestrade_lib.optimizer_wrapper import unwrapped
-from nestrade_lib.surgery import RefusedCut, restructure
+from nestrade_lib.surgery import RefusedCut, restructure, unroll
 from nestrade_lib.surgery.rehearsal import rehearse
 
 
@@ -33,6 +33,8 @@ class PrunedNetwork:
         What the network trains on.
     strict : bool
         Refuse layers whose channels cannot be followed.
+    inputs : array or structure of them, optional
+        What a subclassed network is called with: see :func:`nestrade_lib.unroll`.
 
     Attributes
     ----------
@@ -74,12 +76,13 @@ class PrunedNetwork:
         ignored_layers=(),
         engine=None,
         strict=False,
+        inputs=None,
     ):
         self.budget = budget
         self.schedule = schedule
         self.engine = Engine() if engine is None else engine
         self.teacher = None
-        self.network = network
+        self.network = network = unroll(network, inputs)
         self.graph = trace(network, ignored_layers, strict)
         self.unsupported = self.graph.unsupported
         names = layer_names(network)  # an object is of this network, not of the next

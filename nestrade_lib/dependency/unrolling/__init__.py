@@ -9,28 +9,22 @@ run so, or does not give the same then, stays one layer.
 import keras
 from keras import tree
 
+from nestrade_lib.configuration import is_made_of_tensors
 from nestrade_lib.dependency.registry import find_rule
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll, is_graph, reason_of
 from nestrade_lib.dependency.unrolling.following import Unrolling
-from nestrade_lib.internals import from_keras
+from nestrade_lib.dependency.unrolling.kind import of_its_kind
+from nestrade_lib.internals import from_keras, is_functional
 
-__all__ = ["unroll"]
+__all__ = ["functional"]
 
 
-def unroll(network, inputs=None, is_known=None):
-    """Make a functional network of the same layers, weights and outputs.
-
-    ``inputs`` are symbolic tensors or arrays as ``network`` is called with; by default,
-    of the shapes that it was built with, and floats; a layer that counts steps needs inputs
-    of a fixed length. Layers of which ``is_known`` is true stay as they are; by default,
-    those of Keras and those with a rule. A functional or sequential network without any
-    other is returned itself. ``ValueError`` where ``network`` does not run on symbolic
-    tensors, or gives other outputs then.
-    """
+def functional(network, inputs=None):
+    """The functional network of the same layers, weights and outputs: see ``unroll``."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network is a keras.Model; got {type(network).__name__}.")
-    work = Unrolling(is_known or _is_known)
-    if not work.is_composite(network):
+    work = Unrolling(_is_known)
+    if has_graph(network) and not any(map(work.is_composite, network.layers)):
         return network
     try:
         inputs = _symbolic_inputs(network, inputs)
@@ -38,21 +32,35 @@ def unroll(network, inputs=None, is_known=None):
             network(inputs)
         with work.recording.running():
             made = work.root(network, inputs)
+        require_all_weights(network, made)
+        made = of_its_kind(network, made, work.model_of)
     except Exception as error:
+        if has_graph(network):
+            return network  # its own configuration is as good a graph
         inner = "".join(f" {layer.name!r} {why}." for layer, why in work.kept.values())
         raise ValueError(
             f"Model {network.name!r} ({type(network).__name__}) is no functional network, and "
             f"its call does not make one: it {reason_of(error)}.{inner} Build it with the "
             "functional API, of Keras' layers and operations."
         ) from error
+    return made
+
+
+def has_graph(network):
+    """Whether a network's configuration says how its layers are called."""
+    kind = type(network)
+    is_remade = is_functional(network) and is_made_of_tensors(kind)
+    return is_graph(network) and (from_keras(kind) or is_remade)
+
+
+def require_all_weights(network, made):
+    """Refuse to lose weights that a model has beside its call."""
     used = {id(v) for v in made.weights}
     unused = [v.path for v in network.weights if id(v) not in used]
     if unused:
-        raise ValueError(
-            f"Model {network.name!r} ({type(network).__name__}): its call does not use the "
-            f"weights {', '.join(unused)}, which a functional network would lose."
+        raise CannotUnroll(
+            f"does not use the weights {', '.join(unused)}, which would be lost"
         )
-    return made
 
 
 def _is_known(layer):

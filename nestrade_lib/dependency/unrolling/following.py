@@ -60,6 +60,11 @@ class Unrolling:
         plain = internals.from_keras(type(layer))
         return not plain or any(map(self.is_composite, layer.layers))
 
+    def model_of(self, layer):
+        """The model that was made of a composite layer, or ``None``."""
+        models = [made for made, composite in self.models.values() if composite is layer]
+        return models[0] if len(models) == 1 else None
+
     # Calls ----------------------------------------------------------------------
 
     def called(self, call, layer, *args, **kwargs):

@@ -1,0 +1,159 @@
+"""The configuration of a network, from which its own objects come back as they are.
+
+Keras' configuration has the name of a class or a function: enough for what Keras knows
+or what is registered with it. All the others are at hand, in the network.
+"""
+
+import contextlib
+import copy
+import functools
+import sys
+
+import keras
+
+from nestrade_lib.internals import all_layers, from_keras, replaced
+
+
+def configuration(network):
+    """What ``get_config`` returns, and the custom objects that its references stand for."""
+    objects = {}
+
+    def watch(serialize, obj):
+        if isinstance(obj, keras.Operation):
+            return _layer(serialize, obj, objects)
+        is_object = hasattr(obj, "get_config")
+        if isinstance(obj, type) or not (is_object or callable(obj)) or from_keras(obj):
+            return serialize(obj)
+        name = f"object {len(objects)}"
+        objects[name] = _Copies(obj) if is_object else obj
+        kind = type(obj).__name__ if is_object else "function"
+        return _reference(kind, {} if is_object else name, name)
+
+    with watched_serialization(watch):
+        config = network.get_config()
+    return _restored(config, objects), objects
+
+
+def _layer(serialize, layer, objects):
+    if from_keras(type(layer)):
+        return serialize(layer)
+    try:
+        config = serialize(layer)["config"]
+    except Exception:  # no get_config, or one that fails: the layer itself is left
+        config = {"name": layer.name}
+    name = f"object {len(objects)}"
+    objects[name] = _Layers(layer)
+    return _reference(type(layer).__name__, config, name)
+
+
+def _reference(kind, config, name):
+    return {
+        "module": "builtins",
+        "class_name": kind,
+        "config": config,
+        "registered_name": name,
+    }
+
+
+def _restored(config, objects):
+    """The configuration, with references that Keras gave a function's name by theirs."""
+    if isinstance(config, dict):
+        config = {key: _restored(value, objects) for key, value in config.items()}
+        if config.get("class_name") == "function":
+            name = config.get("registered_name")
+            config["config"] = name if name in objects else config["config"]
+        return config
+    if isinstance(config, (list, tuple)):
+        return type(config)(_restored(part, objects) for part in config)
+    return config
+
+
+class _Copies:
+    """In place of a class: copies of one of its instances."""
+
+    def __init__(self, instance):
+        self.instance = instance
+
+    def from_config(self, config):
+        return copy.copy(self.instance)
+
+
+class _Layers:
+    """In place of a layer's class: the layer of a configuration, or else a copy."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def from_config(self, config):
+        try:
+            return type(self.layer).from_config(config)
+        except Exception:
+            return copied(self.layer)
+
+
+# What Keras has no public name for ------------------------------------------------
+
+
+@contextlib.contextmanager
+def watched_serialization(watch):
+    """All that Keras serializes goes through ``watch(serialize, obj)``, parts included."""
+    module = sys.modules[keras.saving.serialize_keras_object.__module__]
+
+    def watched(serialize):
+        return lambda obj: watch(serialize, obj)
+
+    with replaced(module, "serialize_keras_object", watched):
+        yield
+
+
+def copied(original):
+    """A layer or metric with variables of its own: Keras copies by configuration alone."""
+    from keras.src.saving.keras_saveable import KerasSaveable
+    from keras.src.utils.tracking import DotNotTrackScope
+
+    layers = all_layers(original) if isinstance(original, keras.Layer) else ()
+    nodes = [x for each in layers for x in (each._inbound_nodes, each._outbound_nodes)]
+    by_attributes = replaced(KerasSaveable, "__reduce__", lambda _: object.__reduce__)
+    with by_attributes, DotNotTrackScope():  # the lists of what is built are closed
+        return copy.deepcopy(original, {id(each): [] for each in nodes})
+
+
+def functional_class():
+    """The class of functional models, which has no public name."""
+    from keras.src.models.functional import Functional
+
+    return Functional
+
+
+def is_made_of_tensors(kind):
+    """Whether a model's class takes inputs and outputs, so that a configuration remakes it."""
+    from keras.src.models.functional import functional_like_constructor
+
+    return functional_like_constructor(kind)
+
+
+def own_classes(model):
+    """The classes of a model that are not Keras', from the last derived on."""
+    kinds = type(model).__mro__
+    return [k for k in kinds if issubclass(k, keras.Model) and not from_keras(k)]
+
+
+def own_attributes(model):
+    """What a model of a class of one's own keeps beside that which Keras gives it, by name.
+
+    PyTorch keeps the modules among it apart.
+    """
+    if not own_classes(model):
+        return {}
+    held = {**vars(model), **vars(model).get("_modules", {})}
+    return {name: held[name] for name in held.keys() - _names_of_keras()}
+
+
+@functools.cache
+def _names_of_keras():
+    """The attributes that a graph, ``compile``, ``fit`` and ``build`` bring."""
+    x = keras.Input((1,))
+    model = keras.Model(x, x)
+    model.compile("sgd", "mse")
+    later = {"_eval_epoch_iterator", "_jax_state", "_build_shapes_dict", "history"}
+    return {*vars(model), *later, "stop_evaluating", "stop_predicting"}
