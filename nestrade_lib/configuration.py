@@ -8,10 +8,12 @@ import contextlib
 import copy
 import functools
 import sys
+from typing import Any
 
 import keras
+import numpy as np
 
-from nestrade_lib.internals import all_layers, from_keras, replaced
+from nestrade_lib.internals import copied, from_keras, replaced
 
 
 def configuration(network):
@@ -31,7 +33,8 @@ def configuration(network):
 
     with watched_serialization(watch):
         config = network.get_config()
-    return _restored(config, objects), objects
+    restored: dict[str, Any] = _restored(config, objects)
+    return restored, objects
 
 
 def _layer(serialize, layer, objects):
@@ -55,7 +58,7 @@ def _reference(kind, config, name):
     }
 
 
-def _restored(config, objects):
+def _restored(config, objects) -> Any:
     """The configuration, with references that Keras gave a function's name by theirs."""
     if isinstance(config, dict):
         config = {key: _restored(value, objects) for key, value in config.items()}
@@ -91,7 +94,26 @@ class _Layers:
             return copied(self.layer)
 
 
-# What Keras has no public name for ------------------------------------------------
+@contextlib.contextmanager
+def blank_variables(initializers=None):
+    """New variables start at zero: their values follow, and JAX compiles each draw.
+
+    The initializer of each is noted in ``initializers`` by the variable's ``id``.
+    """
+    initializers = {} if initializers is None else initializers
+
+    def blank(shape, dtype=None):
+        return np.zeros(shape, dtype)
+
+    def without_draws(initialize):
+        def initialized(variable, initializer):
+            initializers[id(variable)] = initializer
+            return initialize(variable, blank)
+
+        return initialized
+
+    with replaced(keras.Variable, "_initialize_with_initializer", without_draws):
+        yield
 
 
 @contextlib.contextmanager
@@ -104,32 +126,6 @@ def watched_serialization(watch):
 
     with replaced(module, "serialize_keras_object", watched):
         yield
-
-
-def copied(original):
-    """A layer or metric with variables of its own: Keras copies by configuration alone."""
-    from keras.src.saving.keras_saveable import KerasSaveable
-    from keras.src.utils.tracking import DotNotTrackScope
-
-    layers = all_layers(original) if isinstance(original, keras.Layer) else ()
-    nodes = [x for each in layers for x in (each._inbound_nodes, each._outbound_nodes)]
-    by_attributes = replaced(KerasSaveable, "__reduce__", lambda _: object.__reduce__)
-    with by_attributes, DotNotTrackScope():  # the lists of what is built are closed
-        return copy.deepcopy(original, {id(each): [] for each in nodes})
-
-
-def functional_class():
-    """The class of functional models, which has no public name."""
-    from keras.src.models.functional import Functional
-
-    return Functional
-
-
-def is_made_of_tensors(kind):
-    """Whether a model's class takes inputs and outputs, so that a configuration remakes it."""
-    from keras.src.models.functional import functional_like_constructor
-
-    return functional_like_constructor(kind)
 
 
 def own_classes(model):
@@ -146,7 +142,7 @@ def own_attributes(model):
     if not own_classes(model):
         return {}
     held = {**vars(model), **vars(model).get("_modules", {})}
-    return {name: held[name] for name in held.keys() - _names_of_keras()}
+    return {k: value for k, value in held.items() if k not in _names_of_keras()}
 
 
 @functools.cache

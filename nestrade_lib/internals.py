@@ -6,10 +6,10 @@ it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
 """
 
 import contextlib
+import copy
 import sys
 
 import keras
-import numpy as np
 
 # Classes ----------------------------------------------------------------------
 
@@ -22,6 +22,20 @@ def from_keras(kind):
 def is_functional(layer):
     """Whether a layer is a functional model, whose class has no public name."""
     return isinstance(layer, keras.Model) and isinstance(layer, keras.Function)
+
+
+def functional_class():
+    """The class of functional models, which has no public name."""
+    from keras.src.models.functional import Functional
+
+    return Functional
+
+
+def is_made_of_tensors(kind):
+    """Whether a model's class takes inputs and outputs, so that a configuration remakes it."""
+    from keras.src.models.functional import functional_like_constructor
+
+    return functional_like_constructor(kind)
 
 
 def class_beside(function, name):
@@ -48,7 +62,7 @@ def all_layers(layer):
 
 
 def inner_layers(layer):
-    """The layers that a layer holds itself: only models have ``layers``."""
+    """The layers that a layer holds: only models have ``layers``."""
     return layer._flatten_layers(include_self=False, recursive=False)
 
 
@@ -106,6 +120,20 @@ def is_consumed(tensor):
     return bool(producer_of(tensor)._outbound_nodes)
 
 
+def copied(original):
+    """A layer or metric with variables of its own: Keras copies by configuration alone."""
+    from keras.src.saving.keras_saveable import KerasSaveable
+    from keras.src.utils.tracking import DotNotTrackScope
+
+    layers = all_layers(original) if isinstance(original, keras.Layer) else ()
+    graph = {
+        id(nodes): [] for x in layers for nodes in (x._inbound_nodes, x._outbound_nodes)
+    }
+    plainly = replaced(KerasSaveable, "__reduce__", lambda _: object.__reduce__)
+    with plainly, DotNotTrackScope():  # the lists of what is built are closed
+        return copy.deepcopy(original, graph)
+
+
 @contextlib.contextmanager
 def watched_calls(watch):
     """Every call of a layer or operation goes through ``watch(call, layer, *args, **kwargs)``.
@@ -117,33 +145,6 @@ def watched_calls(watch):
         return lambda layer, *args, **kwargs: watch(call, layer, *args, **kwargs)
 
     with replaced(keras.Operation, "__call__", watched):
-        yield
-
-
-@contextlib.contextmanager
-def blank_variables(initializers=None):
-    """New variables start at zero: their values follow, and JAX compiles each draw.
-
-    The initializer of each is noted in ``initializers`` by the variable's ``id``.
-
-    >>> with blank_variables():
-    ...     variable = keras.Variable(keras.initializers.Ones(), shape=(2, 3))
-    >>> float(keras.ops.sum(variable))
-    0.0
-    """
-    initializers = {} if initializers is None else initializers
-
-    def blank(shape, dtype=None):
-        return np.zeros(shape, dtype)
-
-    def without_draws(initialize):
-        def initialized(variable, initializer):
-            initializers[id(variable)] = initializer
-            return initialize(variable, blank)
-
-        return initialized
-
-    with replaced(keras.Variable, "_initialize_with_initializer", without_draws):
         yield
 
 

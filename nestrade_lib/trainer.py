@@ -147,7 +147,9 @@ class Nestrade(NetworkFacade):
         self.state = RunState()
         self.history = None
         if self.distill is not None:
-            self.distill.comparison(self.network)  # refused here, and not at the first cut
+            self.distill.comparison(
+                self.network
+            )  # refused here, and not at the first cut
         if not self.met:
             self.pruned.require_reachable()
 

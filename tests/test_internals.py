@@ -44,6 +44,36 @@ def test_classes_without_public_names():
         assert issubclass(made, keras.Layer)
 
 
+def test_functional_models_have_a_class_that_takes_inputs_and_outputs():
+    x = keras.Input((4,))
+    assert type(keras.Model(x, x)) is internals.functional_class()
+
+    class Sized(keras.Model):
+        def __init__(self, size):
+            super().__init__(x, kl.Dense(size)(x))
+
+    assert internals.is_functional(Sized(2)) and not internals.is_made_of_tensors(Sized)
+    assert internals.is_made_of_tensors(internals.functional_class())
+
+
+def test_a_copy_has_variables_of_its_own_and_no_place_in_a_graph():
+    original = keras.Sequential([kl.Dense(3), kl.BatchNormalization()])
+    original(keras.Input((4,)))
+    mean = keras.metrics.Mean()
+    mean.update_state(3.0)
+    for one in (original, mean):
+        made = internals.copied(one)
+        for x, y in zip(one.variables, made.variables, strict=True):
+            assert x is not y and x.path == y.path
+            before = keras.ops.convert_to_numpy(x)
+            np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(y))
+            y.assign(y + 1)
+            np.testing.assert_array_equal(before, keras.ops.convert_to_numpy(x))
+    x = keras.Input((4,))
+    assert internals.inputs_of(internals.copied(original)) == []
+    assert internals.copied(original)(x).shape == (None, 3)
+
+
 def test_an_operation_of_a_graph_is_of_the_class_of_its_function():
     x = keras.Input((4, 1))
     for outputs, function in (

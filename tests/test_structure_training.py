@@ -14,8 +14,8 @@ from keras import layers as L
 from keras import optimizers
 
 from nestrade_lib import count_costs, restructure, trace, verify
+from nestrade_lib.configuration import blank_variables
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.internals import blank_variables
 from nestrade_lib.surgery.probes import random_inputs
 from nestrade_lib.surgery.rounding import tolerance
 from tests.support.cuts import (

@@ -111,7 +111,9 @@ def test_methods_of_training_are_kept_with_what_they_use(tmp_path):
     made = unroll(network)
     assert isinstance(made, Triplets) and made.margin == 0.3
     y = np.zeros((64, 2))
-    losses = [m.evaluate(inputs, y, verbose=0, return_dict=True) for m in (network, made)]
+    losses = [
+        m.evaluate(inputs, y, verbose=0, return_dict=True) for m in (network, made)
+    ]
     assert losses[0].keys() == losses[1].keys() and "far" in losses[0]
     np.testing.assert_allclose(*([*x.values()] for x in losses), rtol=1e-5)
     graph = trace(made)

@@ -15,7 +15,14 @@ from nestrade_lib.surgery.refusal import RefusedCut, require_equal
 from nestrade_lib.surgery.unrolled import unroll
 from nestrade_lib.surgery.verification import compare, verify
 
-__all__ = ["RefusedCut", "UnsliceableOptimizer", "cut", "restructure", "unroll", "verify"]
+__all__ = [
+    "RefusedCut",
+    "UnsliceableOptimizer",
+    "cut",
+    "restructure",
+    "unroll",
+    "verify",
+]
 
 
 def restructure(

@@ -4,10 +4,10 @@ import contextlib
 
 import keras
 
-from nestrade_lib.configuration import copied, own_attributes
+from nestrade_lib.configuration import blank_variables, own_attributes
 from nestrade_lib.internals import (
-    blank_variables,
     compile_arguments,
+    copied,
     function_arguments,
     wrapped_function,
 )

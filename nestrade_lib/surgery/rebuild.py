@@ -3,13 +3,13 @@
 import contextlib
 from functools import reduce
 from operator import getitem
+from typing import Any
 
 import keras
 import numpy as np
 
+from nestrade_lib.configuration import blank_variables, configuration
 from nestrade_lib.dependency import trace
-from nestrade_lib.configuration import configuration
-from nestrade_lib.internals import blank_variables
 from nestrade_lib.surgery.adapted import carry_adapted, paired_layers, paired_parts
 from nestrade_lib.surgery.compiled import carry_attributes, compile_like
 from nestrade_lib.surgery.slices import Slices, values
@@ -60,7 +60,7 @@ def cut(network, mask, graph=None, compiled=True):
 def edit_in_place(network, config, path, edit, stays):
     """Change one value of a network's configuration."""
     *parents, key = path
-    place = reduce(getitem, parents, config)
+    place: Any = reduce(getitem, parents, config)
     try:
         place[key] = edit(stays, place[key])
     except KeyError:

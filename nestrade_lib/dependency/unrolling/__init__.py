@@ -9,12 +9,11 @@ run so, or does not give the same then, stays one layer.
 import keras
 from keras import tree
 
-from nestrade_lib.configuration import is_made_of_tensors
 from nestrade_lib.dependency.registry import find_rule
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll, is_graph, reason_of
 from nestrade_lib.dependency.unrolling.following import Unrolling
 from nestrade_lib.dependency.unrolling.kind import of_its_kind
-from nestrade_lib.internals import from_keras, is_functional
+from nestrade_lib.internals import from_keras, is_functional, is_made_of_tensors
 
 __all__ = ["functional"]
 

@@ -62,7 +62,9 @@ class Unrolling:
 
     def model_of(self, layer):
         """The model that was made of a composite layer, or ``None``."""
-        models = [made for made, composite in self.models.values() if composite is layer]
+        models = [
+            made for made, composite in self.models.values() if composite is layer
+        ]
         return models[0] if len(models) == 1 else None
 
     # Calls ----------------------------------------------------------------------

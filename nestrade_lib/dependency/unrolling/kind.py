@@ -2,14 +2,9 @@
 
 import keras
 
-from nestrade_lib.configuration import (
-    functional_class,
-    is_made_of_tensors,
-    own_attributes,
-    own_classes,
-)
+from nestrade_lib.configuration import own_attributes, own_classes
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll
-from nestrade_lib.internals import all_layers
+from nestrade_lib.internals import all_layers, functional_class, is_made_of_tensors
 
 _TRAINING = {
     "compute_loss",
