@@ -13,6 +13,7 @@ import pytest
 from keras import layers as kl
 
 from nestrade_lib import internals
+from nestrade_lib.configuration import blank_variables
 
 pytestmark = pytest.mark.any_backend
 
@@ -154,7 +155,7 @@ def test_calls_are_watched_and_then_no_longer():
 
 def test_blank_variables_draw_nothing():
     state = np.random.get_state()[1].copy()
-    with internals.blank_variables():
+    with blank_variables():
         blank = network()
     assert not any(v.any() for v in blank.get_weights())
     assert network().get_weights()[0].any()
