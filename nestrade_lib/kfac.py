@@ -20,6 +20,7 @@ from keras import ops
 from nestrade_lib.arrays import arrays_of, map_arrays
 from nestrade_lib.gradients import gradient_of
 from nestrade_lib.readers import readers_of, watched
+from nestrade_lib.surgery.slices import value
 
 DAMPING = 1e-3  # of A, as a share of its diagonal
 STEPS = 128  # greedy steps of a layer: the channels of wider ones go several at a time
@@ -63,8 +64,9 @@ def kfac(network, graph, batches):
     (6,)
     """
     factors = {id(reader): _Factors(reader) for reader in readers_of(network, graph)}
+    gradient = gradient_of(_probed_loss(network, factors))
     for batch in batches:
-        _add_batch(network, factors, batch)
+        _add_batch(network, factors, gradient, batch)
     scores = np.where(_are_all_seen(graph, factors.values()), 0.0, np.nan)
     for each in factors.values():
         scores[each.reader.groups] += each.costs()
@@ -169,13 +171,25 @@ class _Factors:
         return removal_costs(second_moments, energies, len(self.reader.groups))
 
 
-def _add_batch(network, factors, batch):
+def _probed_loss(network, factors):
+    """The loss, summed over samples, by what is added to the outputs of readers."""
+    readers = [each.reader for each in factors.values()]
+
+    def loss(probes, trained, others, x, y, sample_weight):
+        rest = iter(probes)
+        with watched(readers, lambda *_: None, lambda _, z: z + next(rest)):
+            predicted, _ = network.stateless_call(trained, others, x, training=False)
+        mean = network.compute_loss(x, y, predicted, sample_weight, training=False)
+        return arrays_of(x)[0].shape[0] * mean
+
+    return loss
+
+
+def _add_batch(network, factors, gradient, batch):
     """Add a batch to A, the moments of what is read, and G, those of the gradients."""
     x, y, sample_weight = map_arrays(ops.convert_to_tensor, batch)
-    samples = arrays_of(x)[0].shape[0]
-    readers = [each.reader for each in factors.values()]
     trained, others = (
-        [ops.convert_to_tensor(v) for v in variables]
+        [ops.convert_to_tensor(value(v)) for v in variables]
         for variables in (network.trainable_variables, network.non_trainable_variables)
     )
     called, probes = [], []
@@ -188,19 +202,11 @@ def _add_batch(network, factors, batch):
         probes.append(ops.zeros_like(z))
         return z
 
-    with watched(readers, on_input, on_output):
+    with watched([each.reader for each in factors.values()], on_input, on_output):
         network.stateless_call(trained, others, x, training=False)
-
-    def loss(probes, trained, others, x, y, sample_weight):
-        rest = iter(probes)
-        with watched(readers, lambda *_: None, lambda _, z: z + next(rest)):
-            predicted, _ = network.stateless_call(trained, others, x, training=False)
-        mean = network.compute_loss(x, y, predicted, sample_weight, training=False)
-        return samples * mean
-
-    slopes = gradient_of(loss)(probes, trained, others, x, y, sample_weight)
+    slopes = gradient(probes, trained, others, x, y, sample_weight)
     for each, slope in zip(called, slopes, strict=True):
         if slope is not None:
             each.add_gradient(slope)
     for each in factors.values():
-        each.samples += samples
+        each.samples += arrays_of(x)[0].shape[0]

@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from nestrade_lib.internals import replaced
+from nestrade_lib.surgery.slices import value
 
 
 class Reader:
@@ -48,7 +49,7 @@ class Reader:
         # Slots with fewer places are filled with a zero past the end.
         self._places = np.full((self.counts.max(), len(self.counts)), len(slots))
         self._places[nth, slots[order]] = order
-        padded = np.concatenate([kernel, np.zeros_like(kernel[:1])])
+        padded = np.concatenate([kernel, np.zeros_like(kernel[:1])], dtype="float64")
         self.weights = np.moveaxis(padded[self._places], 1, 0)  # slots first
 
     def read_rows(self, x):
@@ -115,30 +116,26 @@ def _watched(reader, on_input, on_output):
 
 
 def _dense(layer):
-    return [layer.kernel], _value(layer.kernel)[:, None]
+    return [layer.kernel], value(layer.kernel)[:, None]
 
 
 def _convolution(layer):
-    kernel = np.moveaxis(_value(layer.kernel), -2, 0)
+    kernel = np.moveaxis(value(layer.kernel), -2, 0)
     return [layer.kernel], kernel.reshape(len(kernel), -1, kernel.shape[-1])
 
 
 def _transposed(layer):
-    kernel = np.moveaxis(_value(layer.kernel), -1, 0)
+    kernel = np.moveaxis(value(layer.kernel), -1, 0)
     return [layer.kernel], kernel.reshape(len(kernel), -1, kernel.shape[-1])
 
 
 def _separable(layer):
     variables = [layer.depthwise_kernel, layer.pointwise_kernel]
-    depthwise, pointwise = map(_value, variables)
+    depthwise, pointwise = map(value, variables)
     *_, channels, multiplier = depthwise.shape
     depthwise = depthwise.reshape(-1, channels, multiplier)
     pointwise = pointwise.reshape(channels, multiplier, -1)
     return variables, np.einsum("kcm,cmo->cko", depthwise, pointwise)
-
-
-def _value(variable):
-    return ops.convert_to_numpy(variable).astype("float64")
 
 
 _KERNELS = {

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from nestrade_lib.checks import is_number, is_whole
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
+SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the run
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
 
@@ -116,17 +117,22 @@ class Schedule:
 
     Attributes
     ----------
-    start, stop : float
-        The first interval begins, the last cut falls.
+    start : float or None
+        The first interval begins. None for after 6 √n of n steps, at most a fifth: a
+        network settles in some steps, which are a smaller share of a longer run.
+    stop : float or None
+        The last cut falls. None for three times as late as `start`, and at least a tenth
+        of the run later.
     cuts : int
         Number of cuts between them.
     shrink : int
         Optimizer steps in which chosen groups go to zero, or two thirds of the
         interval where that is shorter.
     max_pruning_ratio : float
-        Share of a layer that one cut may take: scores are of single groups, and a
-        layer halved at once loses more than their sum. One channel, or one block of
-        `round_to`, may always go.
+        Share of a layer that one cut may take: most scores are of single groups, and a
+        layer halved at once loses more than their sum. (Those of ``importance="kfac"``
+        count that: with them, take 1.) One channel, or one block of `round_to`, may
+        always go.
     round_to : int
         Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
         the matrix units of GPUs.
@@ -140,18 +146,25 @@ class Schedule:
     --------
     >>> Schedule(start=0.2, stop=0.6).cuts
     8
+    >>> schedule = Schedule(start=None, stop=None)
+    >>> [round(schedule.window(steps)[0] * steps) for steps in (100, 900, 10_000)]
+    [20, 180, 600]
     """
 
-    start: float = 0.05
-    stop: float = 0.15
+    start: float | None = 0.05
+    stop: float | None = 0.15
     cuts: int = 8
     shrink: int = 60
     max_pruning_ratio: float = 0.35
     round_to: int = 1
 
     def __post_init__(self):
-        ends = is_number(self.start) and is_number(self.stop)
-        is_way = ends and 0 <= self.start < self.stop <= 1
+        start, stop = self.start, self.stop
+        ends = [end for end in (start, stop) if end is not None]
+        is_way = all(is_number(end) and 0 <= end <= 1 for end in ends)
+        is_way = is_way and (0 if start is None else start) < (
+            1 if stop is None else stop
+        )
         ratio = self.max_pruning_ratio
         is_share = is_number(ratio) and 0 < ratio <= 1
         rules = [
@@ -164,3 +177,12 @@ class Schedule:
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
+
+    def window(self, steps: int) -> tuple[float, float]:
+        """Give `start` and `stop` of a run of so many steps, as shares of it."""
+        start, stop = self.start, self.stop
+        if start is None:
+            start = min(LATEST, SETTLED / max(steps, 1) ** 0.5, (stop or 1) / 3)
+        if stop is None:
+            stop = min(max(3 * start, start + 0.1), (1 + start) / 2)
+        return start, stop

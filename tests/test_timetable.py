@@ -16,6 +16,10 @@ shares = st.floats(0.01, 0.99)
 @st.composite
 def timetables(draw):
     start, stop = sorted(draw(st.tuples(shares, shares).filter(lambda x: x[0] != x[1])))
+    start, stop = (
+        draw(st.sampled_from([start, None])),
+        draw(st.sampled_from([stop, None])),
+    )
     cuts, shrink = draw(st.integers(1, 30)), draw(st.integers(1, 100))
     schedule = Schedule(start=start, stop=stop, cuts=cuts, shrink=shrink)
     return Timetable.of(schedule, draw(st.integers(1, 3000)))

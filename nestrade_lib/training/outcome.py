@@ -20,7 +20,7 @@ def _advice(run):
     if run.state.is_stopped:
         first, last = (
             min(epochs.start + int(share * len(epochs)) + 1, epochs.stop)
-            for share in (schedule.start, schedule.stop)
+            for share in schedule.window(len(epochs) * run.data.steps)
         )
         return (
             f"It was stopped in epoch {run.trainer.history.epoch[-1] + 1}, and its cuts "

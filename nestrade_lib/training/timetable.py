@@ -48,8 +48,8 @@ class Timetable:
     @classmethod
     def of(cls, schedule, steps):
         """The timetable of a run of so many steps."""
-        start = round(schedule.start * steps)
-        length = (schedule.stop - schedule.start) * steps
+        start, stop = schedule.window(steps)
+        length, start = (stop - start) * steps, round(start * steps)
         interval = max(1, round(length / schedule.cuts))
         return cls(schedule.cuts, schedule.shrink, steps, start, interval, start)
 

@@ -158,8 +158,8 @@ def plan(
 
 def _cut_steps(schedule, steps):
     """Return the steps before which Nestrade cuts, as its timetable has them."""
-    start = round(schedule.start * steps)
-    length = (schedule.stop - schedule.start) * steps
+    start, stop = schedule.window(steps)
+    length, start = (stop - start) * steps, round(start * steps)
     interval = max(1, round(length / schedule.cuts))
     shrink = max(1, min(schedule.shrink, 2 * interval // 3))
     cuts = [start + n * interval + shrink for n in range(schedule.cuts)]
