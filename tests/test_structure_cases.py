@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from nestrade_lib import trace, verify
+from nestrade_lib.dependency import group_channels
 from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import (
@@ -59,7 +60,9 @@ def test_case(name, tmp_path):
     assert_same(before, outputs(whole, probe), 1e-6)
     first = mask | (np.arange(graph.count) % 2 == 0)
     halfway = cut(network, first, graph)
-    twice = cut(halfway, mask[first])
+    groups = group_channels(halfway, before=(graph, first))
+    assert groups.count == first.sum()
+    twice = cut(halfway, mask[first], groups)
     assert_same(outputs(smaller, probe), outputs(twice, probe))
 
     # An oracle without any of the library's arithmetic.

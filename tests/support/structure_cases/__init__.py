@@ -4,5 +4,11 @@ Every function builds one network; ``@case(n)`` says how many channel groups it 
 so that a rule which quietly pins everything fails too.
 """
 
-from tests.support.structure_cases import feedforward, merges, sequences, sharing  # noqa: F401
+from tests.support.structure_cases import (  # noqa: F401
+    feedforward,
+    merges,
+    operations,
+    sequences,
+    sharing,
+)
 from tests.support.structure_cases.registry import CASES as CASES

@@ -1,0 +1,38 @@
+"""Measure the tables that are named, or all, and write their rows."""
+
+import json
+import sys
+from collections import Counter
+
+from benchmarks.record import RESULTS, commit, environment, today
+from benchmarks.structures import operations
+from benchmarks.structures.rows import as_json, measure
+
+TABLES = {"operations": operations.NETWORKS}  # kind: {name: function that builds it}
+PATH = RESULTS / "structures.json"
+
+
+def main(kinds):
+    for kind in kinds or TABLES:
+        rows = []
+        for name, make in TABLES[kind].items():
+            rows.append(measure(name, kind, make))
+            if rows[-1].outcome != "cut":
+                print(f"{kind} {name}: {rows[-1].outcome} ({rows[-1].stays})")
+        print(kind, Counter(row.outcome.partition(":")[0] for row in rows))
+        write(kind, list(map(as_json, rows)))
+
+
+def write(kind, rows):
+    """Replace the rows of one kind in the record."""
+    record = {"rows": []}
+    if PATH.is_file():
+        record = json.loads(PATH.read_text(encoding="utf-8"))
+    others = [row for row in record["rows"] if row["kind"] != kind]
+    record |= {"environment": environment(), "date": today(), "commit": commit()}
+    record["rows"] = others + rows
+    PATH.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

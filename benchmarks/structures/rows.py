@@ -1,0 +1,74 @@
+"""A row of the record: one network, cut to half of its channels and verified."""
+
+import warnings
+from dataclasses import asdict, dataclass
+
+import keras
+import numpy as np
+
+from nestrade_lib import count_costs
+from nestrade_lib.dependency import group_channels
+from nestrade_lib.surgery import RefusedCut, cut
+from nestrade_lib.surgery.refusal import require_equal
+from nestrade_lib.surgery.verification import compare
+
+
+@dataclass
+class Row:
+    """What became of a network.
+
+    ``outcome`` is "cut", "nothing to cut", "wrong" (the verification refuses the cut) or the
+    error; ``cut_to`` is the share of the MACs that is left, ``stays`` what keeps the rest.
+    """
+
+    name: str
+    kind: str
+    outcome: str
+    cut_to: float | None = None
+    difference: float | None = None
+    stays: str = ""
+
+
+def measure(name, kind, make, seed=1):
+    """The row of the network that ``make`` builds."""
+    keras.utils.set_random_seed(seed)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _measured(name, kind, make(), seed)
+    except Exception as error:  # whatever it is: the row names it
+        message = str(error).strip().splitlines() or [""]
+        return Row(name, kind, f"{type(error).__name__}: {message[0][:200]}")
+
+
+def _measured(name, kind, network, seed):
+    graph = group_channels(network)
+    stays = "; ".join(filter(None, [graph.causes, *graph.unsupported.values()]))
+    if not graph.cuttable.any():
+        return Row(name, kind, "nothing to cut", stays=stays)
+    mask = half(graph, seed)
+    smaller = cut(network, mask, graph)
+    errors, *rounding = compare(network, smaller, mask, graph=graph)
+    outcome, difference = "cut", max(errors.values())
+    try:
+        require_equal(network, errors, *rounding)
+    except RefusedCut:
+        outcome = "wrong"
+    before, after = count_costs(network).macs, count_costs(smaller).macs
+    share = round(after / before, 3) if before else None
+    return Row(name, kind, outcome, share, float(f"{difference:.1e}"), stays)
+
+
+def half(graph, seed):
+    """A random half of the groups, at least one left wherever one has to be."""
+    rng = np.random.default_rng(seed)
+    mask = rng.random(graph.count) > 0.5
+    for sets in graph.widths.values():
+        for groups in sets:
+            if not mask[groups].any():
+                mask[rng.choice(groups)] = True
+    return mask
+
+
+def as_json(row):
+    return asdict(row)
