@@ -57,7 +57,7 @@ class Nestrade(NetworkFacade):
         When the cuts fall.
     importance : {"kfac", "taylor"} or callable
         How channel groups are scored: ``"kfac"`` by what the loss would rise once the
-        other channels have taken over (:mod:`nestrade_lib.kfac`), on the first 512
+        other channels have taken over (``nestrade_lib.kfac``), on the first 512
         samples of the epoch; ``"taylor"`` by what it would change to first order, which
         training itself gathers (:class:`nestrade_lib.regularizers.ChannelOptimizer`). Or
         ``(network, graph) -> scores``, one per channel group.

@@ -142,7 +142,8 @@ def plot_run(trainer: Nestrade) -> Figure:
         middle.set(title="cost left")
         for axis in (left, middle):
             axis.set(xlabel="epoch", ylim=(0, 104), xlim=(0, shown))
-            axis.legend(loc="upper right", handlelength=1.4)
+        left.legend(loc="lower left", fontsize="small", handlelength=1.4)
+        middle.legend()
         epochs = [n + 1 for n in trainer.history.epoch]
         for name, marker in (("accuracy", "o-"), ("val_accuracy", "s-")):
             if name in trainer.history.history:
