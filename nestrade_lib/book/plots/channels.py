@@ -77,7 +77,7 @@ def plot_channels(
 def plot_widths(
     widths: Mapping[str, Mapping[str, int]], dense: Mapping[str, int]
 ) -> Figure:
-    """Draw how many channels each layer keeps, a panel for each choice.
+    """Draw how many channels each layer keeps, one panel per choice.
 
     Parameters
     ----------

@@ -17,9 +17,18 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from nestrade_lib.book.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, style
+from nestrade_lib.book.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    LIGHT_ORANGE,
+    ORANGE,
+    SKY,
+    style,
+)
 
-YELLOW, GREY = "#F0E442", "#D9D9D9"
+YELLOW = "#F0E442"
 
 
 def timeline(
@@ -88,7 +97,7 @@ def plot_timelines(
             batches = int(until / min(feed, step)) + 2
             feeds, steps = timeline(feed, step, batches, ahead)
             for y, starts, length, colours in (
-                (1, feeds, feed, (ORANGE, "#F08A5D")),
+                (1, feeds, feed, (ORANGE, LIGHT_ORANGE)),
                 (0, steps, step, (BLUE, SKY)),
             ):
                 bars = [(start, length) for start in starts if start < until]
@@ -133,7 +142,7 @@ def plot_rates(
         axis.set(xscale="log", xlabel=unit, ylim=(len(rates) - 0.5, -0.5))
         axis.set_xlim(10 ** np.floor(low - 0.1), 10 ** np.ceil(high + 0.1))
         axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.grid(axis="y", color="#D9D9D9")
+        axis.grid(axis="y", color=GREY)
         axis.tick_params(axis="y", length=0)
         figure.tight_layout()
     return figure
@@ -217,7 +226,7 @@ def plot_busy(step: float, feeds: ArrayLike) -> Figure:
         figure, axis = plt.subplots(figsize=(7, 2.6))
         axis.plot(feeds, 100 * step / np.maximum(feeds, step), label="with prefetching")
         axis.plot(feeds, 100 * step / (feeds + step), "--", label="taking turns")
-        axis.axvline(step, color=PURPLE, lw=1, ls=":")
+        axis.axvline(step, color=INK, lw=1, ls=":")
         axis.text(step, 4, " feeder as fast as the device", color=INK)
         axis.set(xlabel="milliseconds to make a batch", ylabel="device busy, %")
         axis.set(ylim=(0, 104), xlim=(0, feeds.max()))

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from nestrade_lib.book.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, style
+from nestrade_lib.book.plots.style import BLUE, INK, LIGHT_ORANGE, ORANGE, style
 from nestrade_lib.book.simulate import (
     SimulatedCluster,
     Workload,
@@ -124,7 +124,7 @@ def plot_ring(rounds: Mapping[str, np.ndarray]) -> Figure:
             axis.axis("off")
         for axis, (title, counts) in zip(axes.flat, rounds.items(), strict=False):
             shades = plt.get_cmap("Blues")(0.1 + 0.75 * (counts - 1) / (devices - 1))
-            shades[counts == devices] = matplotlib.colors.to_rgba(GREEN)
+            shades[counts == devices] = matplotlib.colors.to_rgba(INK)
             axis.imshow(shades, aspect="auto")
             for (row, column), count in np.ndenumerate(counts):
                 ink = "white" if count > devices / 2 else INK
@@ -174,7 +174,7 @@ def plot_step(
     between = ring_seconds(machines, nbytes, cluster.between, cluster.latency)
     bars = {
         "compute": (workload.compute_seconds, BLUE),
-        "exchange inside machines": (inside, PURPLE),
+        "exchange inside machines": (inside, LIGHT_ORANGE),
         "exchange between machines": (between, ORANGE),
         "the whole step": (step_seconds(workload, cluster, devices), INK),
     }

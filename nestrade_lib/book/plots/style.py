@@ -13,9 +13,11 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
     "#0072B2", "#D55E00", "#009E73", "#CC3311", "#AA4499", "#56B4E9",
 )  # fmt: skip
 INK, PAPER = "#262626", "#FFFFFF"
+LIGHT_ORANGE, GREY = "#F08A5D", "#D9D9D9"
 
-# One meaning for each colour: blue and orange are training and test, and the signs of
-# weights; a cost has its own colour wherever it is drawn.
+# One meaning for each colour. Blue and orange are training and test, or the negative and
+# positive sign of a weight; in pictures of time, blue computes and orange is what makes it
+# wait, each with a lighter shade. A cost has its own colour wherever it is drawn.
 COST_COLOURS = {
     "params": GREEN,
     "macs": PURPLE,

@@ -21,7 +21,7 @@ def plot_kernels(
     columns: int = 10,
     limit: float | None = None,
 ) -> Figure:
-    """Draw the weights into each unit as a picture, a row for each kernel.
+    """Draw the weights into each unit as a picture, one row per kernel.
 
     Parameters
     ----------

@@ -14,10 +14,9 @@ from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import (
     BLUE,
-    GREEN,
+    GREY,
     INK,
     ORANGE,
-    PURPLE,
     RED,
     SKY,
     style,
@@ -114,11 +113,11 @@ def plot_lost(
             intervals,
             [100 * np.asarray(part) for part in parts.values()],
             labels=list(parts),
-            colors=[ORANGE, SKY, "#D9D9D9"],
+            colors=[ORANGE, SKY, GREY],
         )
-        axis.axvline(best, color=PURPLE, ls="--", lw=1.2)
+        axis.axvline(best, color=INK, ls="--", lw=1.2)
         side = "right" if best > intervals[-1] / 5 else "left"
-        axis.text(best, 37, f" best: {best:.0f} min ", color=PURPLE, ha=side)
+        axis.text(best, 37, f" best: {best:.0f} min ", color=INK, ha=side)
         axis.set(
             xscale="log",
             xlim=(intervals[0], intervals[-1]),
@@ -142,7 +141,7 @@ def plot_published(
     Parameters
     ----------
     points : list of nestrade_lib.book.simulate.Measurement
-        One panel a network and batch, each with a point of one device.
+        One panel per network and batch, each with a point of one device.
     cluster : nestrade_lib.book.simulate.SimulatedCluster
         As fitted.
     seen : int
@@ -171,7 +170,7 @@ def plot_published(
             ideal = devices * own[0].workload.rate
             measured = np.array([point.rate for point in own]) / ideal
             simulated = np.array([point.simulated(cluster) for point in own]) / ideal
-            axis.plot(devices, 100 * simulated, color=GREEN, label="simulated")
+            axis.plot(devices, 100 * simulated, color=INK, label="simulated")
             for fill, which in ((BLUE, devices <= seen), ("white", devices > seen)):
                 label = "published, seen" if fill == BLUE else "published, held out"
                 axis.plot(
