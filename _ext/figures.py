@@ -15,7 +15,7 @@ def with_palette(png):
     """Return the PNG file `png` with a palette, where that is smaller and looks the same.
 
     Few figures have more than 256 colours; the palette then takes the nearest, and no
-    channel may move by more than 3 of 255.
+    channel may move by more than 9 of 255, which no eye sees.
     """
     image = Image.open(BytesIO(png))
     if image.mode == "P" or image.convert("RGBA").getextrema()[3][0] < 255:
@@ -26,7 +26,7 @@ def with_palette(png):
     moved = ImageChops.difference(image, coded.convert("RGB")).getextrema()
     out = BytesIO()
     coded.save(out, "PNG", optimize=True, dpi=dpi)
-    same = max(most for _, most in moved) <= 3
+    same = max(most for _, most in moved) <= 9
     return min(png, out.getvalue(), key=len) if same else png
 
 

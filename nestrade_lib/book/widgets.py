@@ -42,7 +42,7 @@ class PictureSliders:
     settings : dict of str to list of str
         By the slider's name, its values.
     pictures : list of bytes
-        PNG files, in the order of the combinations, the last slider's value first.
+        WebP files, in the order of the combinations, the last slider's value first.
     """
 
     def __init__(self, settings: Mapping[str, list[str]], pictures: list[bytes]):
@@ -65,14 +65,14 @@ class PictureSliders:
         ]
         combinations = itertools.product(*self.settings.values())
         pictures = []
-        for n, (values, png) in enumerate(
+        for n, (values, picture) in enumerate(
             zip(combinations, self.pictures, strict=True)
         ):
             alt = ", ".join(f"{k}: {v}" for k, v in zip(self.settings, values))
             pictures.append(
                 f'<img style="display: {"none" if n else "block"}; max-width: 100%" '
                 f'alt="{html.escape(alt)}" '
-                f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+                f'src="data:image/webp;base64,{base64.b64encode(picture).decode()}">'
             )
         return f'<div class="picture-sliders">{"".join(sliders + pictures)}</div>'
 
@@ -138,7 +138,9 @@ def picture_sliders(
         raise ValueError(
             f"settings: expected sliders with at least one value each, got {settings!r}."
         )
-    pictures = [_png(draw(*chosen)) for chosen in itertools.product(*settings.values())]
+    pictures = [
+        _webp(draw(*chosen)) for chosen in itertools.product(*settings.values())
+    ]
     labels = {name: [str(value) for value in of] for name, of in settings.items()}
     return PictureSliders(labels, pictures)
 
@@ -180,11 +182,11 @@ def live(draw: Callable[..., Figure], **sliders) -> ipywidgets.interactive:
     return ipywidgets.interactive(show, **sliders)
 
 
-def _png(figure):
-    """The figure as a PNG file of few colours: a page holds dozens of them."""
+def _webp(figure):
+    """The figure as a WebP file of few colours: a page holds dozens of them."""
     drawn, stream = io.BytesIO(), io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=110)
+    figure.savefig(drawn, format="png", dpi=100)
     plt.close(figure)
-    picture = Image.open(drawn).convert("RGB").quantize(64)
-    picture.save(stream, "PNG", optimize=True)
+    picture = Image.open(drawn).convert("RGB").quantize(16).convert("RGB")
+    picture.save(stream, "WEBP", lossless=True, method=6)
     return stream.getvalue()

@@ -72,7 +72,7 @@ def rendezvous(
     -----
     The environment variable ``NESTRADE_SECRET``, the same random text on all workers,
     keeps strangers out. :func:`~nestrade_lib.cluster.launch.launch` and the files of
-    :mod:`nestrade_lib.cluster.jobs` set it.
+    ``nestrade_lib.cluster.jobs`` set it.
 
     Examples
     --------
