@@ -259,7 +259,7 @@ class Teacher:
         output, *others = self.network.outputs
         if others or None in output.shape[1:] or _has_own_step(self.network):
             return None
-        size = len(keras.tree.flatten(x)[0]) * math.prod(output.shape[1:])
+        size = keras.tree.flatten(x)[0].shape[0] * math.prod(output.shape[1:])
         if size > sum(math.prod(a.shape) for a in keras.tree.flatten(x)):
             return None
         with _drawing_nothing():

@@ -1,8 +1,8 @@
 """What the library needs of Keras and TensorFlow that has no public name.
 
-Every private name and every replaced method is here, each in one function that says
-why; ``tests/test_internals.py`` has a test for each, which fails when a version moves
-it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
+Every private name and every replaced method is here (of data: in ``keras_data.py``),
+each in one function that says why; ``tests/test_internals.py`` has a test for each, which
+fails when a version moves it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
 """
 
 import contextlib
@@ -148,6 +148,12 @@ def watched_calls(watch):
         yield
 
 
+def has_value(variable):
+    """Whether a variable has a value: Keras on JAX takes it out in each step."""
+    held = vars(variable)["_value"]
+    return held is not None and not getattr(held, "is_deleted", bool)()
+
+
 # Compiled models ----------------------------------------------------------------
 
 
@@ -237,11 +243,11 @@ def restore_draws(generator):
     vars(generator).pop("next", None)
 
 
+<<<<<<< HEAD
 def is_seeded():
     """Whether ``keras.utils.set_random_seed`` was called."""
     return class_beside(keras.utils.set_random_seed, "get_random_seed")() is not None
-
-
+=======
 # Replaced methods -----------------------------------------------------------------
 
 
@@ -262,15 +268,6 @@ def _replace(instance, name, make):
 
 
 # TensorFlow -----------------------------------------------------------------------
-
-
-def dataset_of(batches):
-    """The ``tf.data.Dataset`` that Keras' ``fit`` makes of a generator of batches."""
-    from keras.src.trainers.data_adapters.generator_data_adapter import (
-        GeneratorDataAdapter,
-    )
-
-    return GeneratorDataAdapter(batches).get_tf_dataset()
 
 
 @contextlib.contextmanager

@@ -205,7 +205,10 @@ class Nestrade(NetworkFacade):
         Raises
         ------
         ValueError
-            If data are empty, mismatched or not finite.
+            If data are empty or mismatched, or Keras' ``fit`` would refuse them.
+        RefusedCut
+            If the cuts that are tried before the first step are refused. One that is
+            refused later is skipped, with a warning.
         FloatingPointError
             If losses or weights become NaN or infinite. The network is then at its last
             good state: where the epoch, or the pruning round, began.

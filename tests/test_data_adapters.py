@@ -211,7 +211,7 @@ def test_datasets_that_only_end_are_counted_and_endless_ones_refused():
 
 @pytest.mark.any_backend
 def test_a_batch_of_arrays_is_made_when_its_turn_comes():
-    x = np.zeros(8)
+    x = np.zeros(8, keras.config.floatx())
     source = data_adapter(x, x, batch_size=4, shuffle=False)
     source.start_epoch(0)
     batches = source.take(2)["x"]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
-from nestrade_lib import internals
+from nestrade_lib import internals, keras_data
 from nestrade_lib.configuration import blank_variables
 
 pytestmark = pytest.mark.any_backend
@@ -227,6 +227,21 @@ def test_clipping_is_replaced_and_restored():
     assert take(5.0) == -6
 
 
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of JAX")
+def test_a_variable_whose_array_was_given_away_has_no_value():
+    import jax
+
+    variable = keras.Variable([1.0, 2.0])
+    assert internals.has_value(variable)
+    jax.jit(lambda x: x + 1, donate_argnums=0)(variable.value)
+    assert not internals.has_value(variable)
+    model = network(optimizer="sgd", loss="mse")
+    model.fit(*batch(), verbose=0)
+    assert all(map(internals.has_value, model.variables))
+    model._purge_model_variables(trainable_variables=True)
+    assert not any(map(internals.has_value, model.trainable_variables))
+
+
 @tensorflow_only
 def test_draws_are_replaced_and_restored():
     dropout = kl.Dropout(0.5)
@@ -251,8 +266,16 @@ def test_whether_a_seed_was_set():
 
 def test_a_generator_becomes_the_data_set_that_keras_makes():
     batches = [(np.ones((n, 4), "float32"), None) for n in (3, 3, 1)]
-    found = list(internals.dataset_of(iter(batches)))
+    found = list(keras_data.dataset_of(iter(batches)))
     assert [len(x) for x, _ in found] == [3, 3, 1]
+
+
+def test_arrays_become_such_as_any_rows_can_be_taken_of():
+    labels = np.array([0, 1, 1])
+    x, y, weight = keras_data.array_inputs(np.eye(3), labels, class_weight={1: 2.0})
+    rows = [keras_data.batch_of(array, np.array([2, 0])) for array in (x, y, weight)]
+    assert [row.tolist() for row in rows] == [[[0, 0, 1], [1, 0, 0]], [1, 0], [2, 1]]
+    assert rows[0].dtype == keras.config.floatx()
 
 
 @tensorflow_only
@@ -289,8 +312,9 @@ def test_no_other_module_reaches_into_keras():
     """A private attribute is one that the library itself has given."""
     trees = {path: ast.parse(text) for path, text in SOURCES.items()}
     own = {name for tree in trees.values() for name in own_names(tree)}
-    room = trees.pop(Path(internals.__file__))
-    reached = {node.attr for node in ast.walk(room) if isinstance(node, ast.Attribute)}
+    rooms = [trees.pop(Path(room.__file__)) for room in (internals, keras_data)]
+    nodes = [node for room in rooms for node in ast.walk(room)]
+    reached = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     foreign = {name for name in reached if private(name)} - {"_replace"}
     assert "_flatten_layers" in foreign and not foreign & own
     wrong = []

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
-from nestrade_lib.internals import dataset_of
+from nestrade_lib.keras_data import dataset_of
 
 
 def untuned(dataset):

@@ -178,11 +178,10 @@ class Comparison:
     def moved(self, evaluate, probe, expected, difference, sizes=None):
         """How far the last bits of weights and inputs move what the original computes."""
         rng = np.random.default_rng(0)
-        movements = [
+        return max(
             difference(expected, evaluate(*nudged((self.weights, probe), size, rng)))
             for size in sizes or (last_bit(self.original),) * 3
-        ]
-        return float(np.max(movements))
+        )
 
     def judged(self, what, error, moved):
         """An error beside the rounding of the original, which is noted where it is coarse."""
@@ -216,7 +215,7 @@ class Comparison:
             # A rescaled weight takes its steps in another unit.
             if path not in slices.graph.scales
         )
-        return float(np.max([0.0, *differences]))
+        return max(differences, default=0.0)
 
 
 def draws_numbers(network):
@@ -252,18 +251,25 @@ def _step(network, weights, gradients):
     }
 
 
-def _difference(expected, found):
-    """The largest difference, relative to the largest value expected."""
+def _difference(expected, found, least_scale=0.0):
+    """The largest difference, relative to the largest value expected.
+
+    What is not finite in the original, as its answers to NaN are, is so in both.
+    """
     if expected.shape != found.shape:
         return np.inf
+    finite = np.isfinite(expected)
+    if (finite != np.isfinite(found)).any():
+        return np.inf
+    expected, found = expected[finite], found[finite]
     scale = np.abs(expected).max(initial=0) or np.abs(found).max(initial=0)
+    scale = max(scale, least_scale)
     return float(np.abs(expected - found).max(initial=0) / scale) if scale else 0.0
 
 
 def _largest_difference(expected, found):
     """The largest ``_difference`` of several arrays."""
-    differences = [0.0, *map(_difference, expected, found)]
-    return float(np.max(differences))  # NaN where one of them is
+    return max(map(_difference, expected, found), default=0.0)
 
 
 def _gradient_difference(expected, found):
@@ -272,12 +278,9 @@ def _gradient_difference(expected, found):
     A bias before a BatchNorm has a gradient of rounding errors alone: each is
     measured against a tenth of the largest gradient at least.
     """
-    expected, found = list(expected), list(found)
-    largest = max((np.abs(g).max(initial=0) for g in expected), default=0)
-    differences = [0.0]
-    for one, other in zip(expected, found):
-        if one.shape != other.shape:
-            return np.inf
-        scale = max(np.abs(one).max(initial=0), 0.1 * largest) or 1.0
-        differences.append(np.abs(one - other).max(initial=0) / scale)
-    return float(np.max(differences))  # NaN where one of them is
+    expected = list(expected)
+    sizes = [np.abs(g[np.isfinite(g)]).max(initial=0) for g in expected]
+    least = 0.1 * max(sizes, default=0)
+    return max(
+        (_difference(*pair, least) for pair in zip(expected, found)), default=0.0
+    )

@@ -109,7 +109,7 @@ def sets_learning_rate(callbacks):
     return any(isinstance(c, setters) for c in callbacks.callbacks)
 
 
-def require_finite(pruned, logs, good, step):
+def require_finite(pruned, logs, good, step, data):
     """Restore the last good values where losses or weights are not finite, and say so."""
     # A ReLU can hide NaN weights from the loss, so both are looked at.
     weights = {
@@ -126,6 +126,6 @@ def require_finite(pruned, logs, good, step):
     where = f"; weights not finite: {', '.join(spoilt[:3])}" if spoilt else ""
     raise FloatingPointError(
         f"The training diverged after step {step}: {values}{where}. The network is back at "
-        "its last good state. Lower the learning rate, clip gradients, or look for extreme "
-        "values in the data."
+        f"its last good state. {data.not_finite()}Lower the learning rate, clip gradients, "
+        "or look for extreme values in the data."
     )

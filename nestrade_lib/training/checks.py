@@ -97,6 +97,7 @@ def check_labels(network, y):
         ...
     ValueError: y: expected integer labels from 0 to 2 for 3 outputs, got 0 to 3.
     """
+    _refuse_text(y)
     loss, kinds = network.loss, keras.losses
     sparse = loss == "sparse_categorical_crossentropy"
     sparse = sparse or isinstance(loss, kinds.SparseCategoricalCrossentropy)
@@ -134,4 +135,16 @@ def check_labels(network, y):
         if values.min() < 0 or values.max() >= classes:
             raise ValueError(
                 f"{expected} {classes} outputs, got {values.min():g} to {values.max():g}."
+            )
+
+
+def _refuse_text(y):
+    """Refuse labels that are no numbers."""
+    for labels in keras.tree.flatten(y):
+        if hasattr(labels, "dtype") and not any(
+            kind in str(labels.dtype) for kind in ("int", "float", "bool")
+        ):
+            raise ValueError(
+                f"y: expected numbers, got labels of {labels.dtype}. Number them first: "
+                "numpy.unique(y, return_inverse=True)[1], or keras.layers.StringLookup."
             )

@@ -228,7 +228,8 @@ class PrunedNetwork:
             x, y = sample
             with self.engine.scope():
                 predicted = self.network(x, training=False)
-                self.network.compute_loss(x, y, predicted)
+                if self.network.loss is not None:  # else the training step has its own
+                    self.network.compute_loss(x, y, predicted)
                 self.network.compute_metrics(x, y, predicted)
 
     # Where a budget of seconds was measured -----------------------------------

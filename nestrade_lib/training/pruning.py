@@ -13,6 +13,7 @@ import numpy as np
 from nestrade_lib.arrays import arrays_of
 from nestrade_lib.kfac import kfac
 from nestrade_lib.surgery import cut
+from nestrade_lib.training.interrupts import values_kept
 from nestrade_lib.training.state import AcceptedNetwork, Cut, PruningRound
 
 
@@ -94,7 +95,8 @@ def accept_or_end_search(run):
     If not, the search ends, with the last network that did.
     """
     state, pruned = run.state, run.pruned
-    accuracy = run.validation.accuracy(run.engine, run.network)
+    with values_kept(pruned.variables):
+        accuracy = run.validation.accuracy(run.engine, run.network)
     if not state.cuts:
         state.reference_accuracy = accuracy
     drop = 100 * (state.reference_accuracy - accuracy)

@@ -25,6 +25,7 @@ from nestrade_lib.training.callbacks import (
     require_finite,
     sets_learning_rate,
 )
+from nestrade_lib.training.interrupts import interrupts_deferred, values_kept
 from nestrade_lib.training.pruned_network import assign, values_of
 from nestrade_lib.training.rescale import grow_if_due
 from nestrade_lib.training.timetable import Timetable
@@ -77,9 +78,10 @@ class Run:
                 self.callbacks.on_epoch_begin(epoch)
                 logs = self.train_epoch(epoch)
                 if self.validation and self.validation.is_due(epoch):
-                    logs |= self.validation.logs(
-                        self.engine, self.network, self.callbacks
-                    )
+                    with values_kept(self.pruned.variables):
+                        logs |= self.validation.logs(
+                            self.engine, self.network, self.callbacks
+                        )
                 self.callbacks.on_epoch_end(epoch, logs)
                 stops = self.engine.gather([self.network.stop_training])
                 self.state.is_stopped = bool(stops.any())
@@ -93,9 +95,10 @@ class Run:
             pruning.judge_last_cut(self)
             self.assert_equal_weights()
         finally:
-            if backup:
-                backup.checkpoints.close()
-            self.end()
+            with interrupts_deferred():
+                if backup:
+                    backup.checkpoints.close()
+                self.end()
         self.callbacks.on_train_end(logs)
 
     # Its two ends, and its backup ------------------------------------------------
@@ -198,10 +201,11 @@ class Run:
             good = self.state.round.values if self.state.round else self.pruned.values
             metrics = piece and piece.metrics
             piece = CallbackAdapter(self.callbacks, position, count, metrics)
-            self.engine.fit(self.network, piece, epoch, **batches)
+            with values_kept(self.pruned.variables, good):
+                self.engine.fit(self.network, piece, epoch, **batches)
             if data.is_exhausted:
                 self.stop_without_data(epoch)
-            require_finite(self.pruned, piece.logs, good, timetable.step)
+            require_finite(self.pruned, piece.logs, good, timetable.step, data)
             done = piece.done if self.network.stop_training else count
             position += done
             timetable.step += done
@@ -268,7 +272,8 @@ class Run:
         teacher = self.pruned.teacher
         if teacher is not None:
             teacher.attach(self.network)
-            self.data.learn_from(teacher)
+            with values_kept(teacher.network.variables):
+                self.data.learn_from(teacher)
 
     def assert_equal_weights(self):
         """Every worker has to have the same network, to the last bit."""

@@ -9,6 +9,7 @@ so that an epoch sees every sample once, whatever its pieces. Arrays
 
 import keras
 
+from nestrade_lib.arrays import arrays_of
 from nestrade_lib.training.data.adapter import DataAdapter
 from nestrade_lib.training.data.array_adapter import ArrayAdapter
 from nestrade_lib.training.data.stream_adapter import StreamAdapter
@@ -46,8 +47,8 @@ def data_adapter(x, y=None, sample_weight=None, batch_size=None, **options):
     Raises
     ------
     ValueError
-        If the data are empty, their lengths differ or are unknown, or numbers in
-        them are not finite.
+        If the data are empty, their lengths differ or are unknown, labels are no
+        numbers, or Keras' ``fit`` refuses them.
 
     Examples
     --------
@@ -66,7 +67,7 @@ def data_adapter(x, y=None, sample_weight=None, batch_size=None, **options):
         (x, y, sample_weight),
         none_is_leaf=True,
     )
-    leaves = keras.tree.flatten(x)
+    leaves = arrays_of((x, y, sample_weight))
     if leaves and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in leaves):
         return ArrayAdapter(x, y, sample_weight, batch_size, **options)
     for name, value in {"y": y, "sample_weight": sample_weight}.items():

@@ -40,6 +40,10 @@ class DataAdapter:
         """Inputs and labels of a few samples; None of a generator, which would lose them."""
         raise NotImplementedError
 
+    def not_finite(self):
+        """A sentence on numbers in the data that are not finite, where that is known."""
+        return ""
+
     def start_epoch(self, epoch):
         """Begin an epoch: its order, or a new pass over the data."""
         raise NotImplementedError

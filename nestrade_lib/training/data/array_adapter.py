@@ -6,9 +6,10 @@ import warnings
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import map_arrays, rows_of
+from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
 from nestrade_lib.distillation import DistillationTargets
-from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
+from nestrade_lib.keras_data import array_inputs, batch_of
+from nestrade_lib.training.data.adapter import DataAdapter, one_by_one
 
 
 class ArrayAdapter(DataAdapter):
@@ -49,12 +50,15 @@ class ArrayAdapter(DataAdapter):
     ):
         super().__init__(**common)
         self.samples = _count_samples(x, y, sample_weight)
-        arrays = x, y, sample_weight
+        given = x, y, sample_weight
         if validation_split:
-            self.samples = math.floor(self.samples * (1 - validation_split))
-            self.held_out = rows_of(arrays, slice(self.samples, None))
-            arrays = rows_of(arrays, slice(0, self.samples))
-        self.x, self.y, self.sample_weight = arrays
+            every = self.samples
+            self.samples = math.floor(every * (1 - validation_split))
+            arrays = array_inputs(*given)
+            self.held_out = rows_of(arrays, slice(self.samples, every))
+            given = rows_of(arrays, slice(0, self.samples))
+        self.x, self.y, _ = given
+        self._arrays = array_inputs(*given, self.class_weight)
         batch_size = batch_size or 32
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
         self.batch_size = batch_size
@@ -87,7 +91,16 @@ class ArrayAdapter(DataAdapter):
         self._batch_size = size
 
     def sample(self, most=16):
-        return map_arrays(lambda a: as_numpy(a[:most]), (self.x, self.y))
+        return map_arrays(lambda a: _dense(a, most), self._arrays[:2])
+
+    def not_finite(self):
+        for name, arrays in zip(("x", "y", "sample_weight"), self._arrays):
+            for array in arrays_of(arrays):
+                values = _dense(array, self.samples)
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    count = int((~np.isfinite(values)).sum())
+                    return f"{name} holds {count} numbers that are not finite. "
+        return ""
 
     def learn_from(self, teacher):
         if self.engine.replicas == 1 and teacher is not self._teacher:
@@ -135,33 +148,25 @@ class ArrayAdapter(DataAdapter):
 
     def _at(self, rows):
         """Inputs, labels and weights of these rows."""
-        arrays = self.x, self.y, self.sample_weight, self._answers
-        x, y, weight, answers = map_arrays(lambda a: _rows(a, rows), arrays)
-        weight = self.weights(y, weight)
-        return x, y if answers is None else DistillationTargets(y, answers), weight
+        x, y, weight = map_arrays(lambda a: batch_of(a, rows), self._arrays)
+        if self._answers is None:
+            return x, y, weight
+        return x, DistillationTargets(y, self._answers[rows]), weight
 
 
 def _count_samples(x, y, sample_weight):
-    """The number of samples of arrays that are finite, and as long as each other."""
+    """The number of samples of arrays that are as long as each other."""
     named = {"x": x, "y": y, "sample_weight": sample_weight}
     leaves = {n: keras.tree.flatten(a) for n, a in named.items() if a is not None}
-    lengths = {len(array) for arrays in leaves.values() for array in arrays}
+    lengths = {int(a.shape[0]) for arrays in leaves.values() for a in arrays}
     if len(lengths) > 1 or 0 in lengths:
         shapes = {n: [tuple(a.shape) for a in arrays] for n, arrays in leaves.items()}
         raise ValueError(
             f"Expected arrays of the same, non-zero number of samples, got shapes {shapes}."
         )
-    for name, arrays in leaves.items():
-        for values in map(as_numpy, arrays):
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
-                raise ValueError(
-                    f"{name} holds {int((~np.isfinite(values)).sum())} numbers "
-                    "that are not finite. Remove or replace them before training."
-                )
     return lengths.pop()
 
 
-def _rows(array, rows):
-    if isinstance(array, np.ndarray) or not hasattr(array, "dtype"):
-        return array[rows]
-    return keras.ops.take(array, rows, axis=0)
+def _dense(array, count):
+    """The first rows as an array of NumPy."""
+    return np.asarray(array.convert_to_numpy(array[slice(0, count)]))

@@ -1,0 +1,210 @@
+"""What Keras' ``fit`` takes, a run takes, and what it refuses is refused."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+from nestrade_lib import Nestrade, Schedule
+from nestrade_lib.internals import is_functional
+from tests.support.small import EAGER
+
+pytestmark = pytest.mark.any_backend
+
+TENSORFLOW = keras.backend.backend() == "tensorflow"
+ROWS = 24
+NUMBERS = np.random.default_rng(0).normal(size=(ROWS, 4)).astype("float32")
+TARGETS = NUMBERS[:, 0] + 1
+WORDS = np.array(["red", "green", "blue"])[np.arange(ROWS) % 3].astype(object)
+
+
+def head(inputs, x, **compiled):
+    network = keras.Model(inputs, kl.Dense(1)(kl.Dense(8, activation="relu")(x)))
+    compiled = {"optimizer": "adam", "loss": "mse", "run_eagerly": EAGER} | compiled
+    network.compile(**compiled)
+    return network
+
+
+def plain(**compiled):
+    inputs = keras.Input((4,))
+    return head(inputs, inputs, **compiled)
+
+
+def of_words():
+    inputs = keras.Input((1,), dtype="string")
+    lookup = kl.StringLookup(vocabulary=["red", "green"], output_mode="one_hot")
+    return head(inputs, lookup(inputs))
+
+
+def of_texts():
+    inputs = keras.Input((1,), dtype="string")
+    ids = kl.TextVectorization(vocabulary=["red", "green"], output_sequence_length=3)
+    x = kl.Flatten()(kl.Embedding(5, 4)(ids(inputs)))
+    return head(inputs, x)
+
+
+def of_columns():
+    inputs = {name: keras.Input((1,), name=name) for name in ("a", "b")}
+    return head(inputs, kl.Concatenate()(list(inputs.values())))
+
+
+def of_two_outputs():
+    inputs = keras.Input((4,))
+    hidden = kl.Dense(8, activation="relu")(inputs)
+    outputs = kl.Dense(1, name="one")(hidden), kl.Dense(1, name="two")(hidden)
+    network = keras.Model(inputs, outputs)
+    network.compile("adam", ["mse", "mse"], run_eagerly=EAGER)
+    return network
+
+
+class OwnStep(keras.Model):
+    """A training step of one's own, and no compiled loss."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, **options):
+        return keras.ops.mean((keras.ops.squeeze(y_pred, -1) - y) ** 2)
+
+
+def of_own_step():
+    inputs = keras.Input((4,))
+    network = OwnStep(inputs, kl.Dense(1)(kl.Dense(8, activation="relu")(inputs)))
+    network.compile("adam", run_eagerly=EAGER)
+    return network
+
+
+def without_nan():
+    inputs = keras.Input((4,))
+    x = keras.ops.where(keras.ops.isnan(inputs), 0.0, inputs)
+    return head(inputs, x)
+
+
+def masked(y, predicted):
+    known = keras.ops.isfinite(y)
+    error = keras.ops.where(known, keras.ops.squeeze(predicted, -1) - y, 0.0)
+    return keras.ops.mean(error**2)
+
+
+def with_gaps(values):
+    return np.where(np.arange(values.size).reshape(values.shape) % 7, values, np.nan)
+
+
+def columns():
+    return {"a": NUMBERS[:, 0], "b": NUMBERS[:, 1]}
+
+
+def scipy_sparse():
+    return pytest.importorskip("scipy.sparse").csr_matrix(NUMBERS)
+
+
+def tf_sparse():
+    return pytest.importorskip("tensorflow").sparse.from_dense(NUMBERS)
+
+
+class Slow(keras.utils.PyDataset):
+    def __init__(self, workers):
+        super().__init__(workers=workers, max_queue_size=3)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        rows = slice(6 * i, 6 * i + 6)
+        return NUMBERS[rows], TARGETS[rows]
+
+
+# The network, its data, and arguments of fit.
+CASES = {
+    "float64": (plain, lambda: (NUMBERS.astype("float64"), TARGETS), {}),
+    "whole numbers": (plain, lambda: (NUMBERS.astype("int64"), TARGETS), {}),
+    "booleans": (plain, lambda: (NUMBERS > 0, TARGETS > 1), {}),
+    "half floats": (plain, lambda: (NUMBERS.astype("float16"), TARGETS), {}),
+    "columns": (of_columns, lambda: (columns(), TARGETS), {}),
+    "a column too many": (
+        of_columns,
+        lambda: (columns() | {"c": NUMBERS[:, 2]}, TARGETS),
+        {},
+    ),
+    "scipy": (plain, lambda: (scipy_sparse(), TARGETS), {}),
+    "a list of numbers": (plain, lambda: (NUMBERS.tolist(), TARGETS.tolist()), {}),
+    "a list of labels": (plain, lambda: (NUMBERS, TARGETS.tolist()), {}),
+    "text as labels": (plain, lambda: (NUMBERS, WORDS), {}),
+    "text as numbers": (plain, lambda: (WORDS, TARGETS), {}),
+    "objects": (plain, lambda: (NUMBERS.astype(object), TARGETS), {}),
+    "too few labels": (plain, lambda: (NUMBERS, TARGETS[:-1]), {}),
+    "too few columns": (plain, lambda: (NUMBERS[:, :3], TARGETS), {}),
+    "gaps that the network fills": (
+        without_nan,
+        lambda: (with_gaps(NUMBERS), TARGETS),
+        {},
+    ),
+    "gaps that the loss leaves out": (
+        lambda: plain(loss=masked),
+        lambda: (NUMBERS, with_gaps(TARGETS)),
+        {},
+    ),
+    "a training step": (of_own_step, lambda: (NUMBERS, TARGETS), {}),
+    "class weights": (
+        plain,
+        lambda: (NUMBERS, TARGETS > 1),
+        {"class_weight": {0: 2.0}},
+    ),
+    "class weights of two outputs": (
+        of_two_outputs,
+        lambda: (NUMBERS, (TARGETS > 1, TARGETS > 0)),
+        {"class_weight": {0: 2.0}},
+    ),
+    "class weights beside weights": (
+        plain,
+        lambda: (NUMBERS, TARGETS > 1),
+        {"class_weight": {0: 2.0}, "sample_weight": np.ones(ROWS)},
+    ),
+    "one weight for two outputs": (
+        of_two_outputs,
+        lambda: (NUMBERS, (TARGETS, TARGETS)),
+        {"sample_weight": np.ones(ROWS)},
+    ),
+    "a data set with a queue": (plain, lambda: (Slow(4),), {}),
+    "a data set without": (plain, lambda: (Slow(1),), {}),
+}
+if TENSORFLOW:
+    CASES |= {
+        "words": (of_words, lambda: (WORDS, TARGETS), {}),
+        "texts": (of_texts, lambda: (WORDS, TARGETS), {}),
+        "tf.SparseTensor": (plain, lambda: (tf_sparse(), TARGETS), {}),
+        "held out": (plain, lambda: (tf_sparse(), TARGETS), {"validation_split": 0.25}),
+    }
+
+
+def losses(fit, data, options):
+    """What each epoch logs, or None where the data are refused."""
+    try:
+        history = fit(
+            *data, batch_size=6, epochs=3, verbose=0, shuffle=False, **options
+        )
+    except Exception as error:  # of TensorFlow some are its own
+        assert len(str(error)) > 10
+        return None
+    return history.history
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_takes_and_refuses_what_keras_does(name):
+    make, data, options = CASES[name]
+    keras.utils.set_random_seed(0)
+    network = make()
+    keras.utils.set_random_seed(0)
+    expected = losses(make().fit, data(), options)
+    schedule = Schedule(0.4, 0.9, cuts=1, shrink=1)
+    trainer = Nestrade(network, 0.7, schedule=schedule, anneal=False, growth=1)
+    found = losses(trainer.fit, data(), options)
+    assert (found is None) == (expected is None), (found, expected)
+    if found is not None:
+        assert trainer.met and is_functional(trainer.network)
+        assert found.keys() == expected.keys()
+        for log in found:  # of the epoch before the cut
+            np.testing.assert_allclose(found[log][0], expected[log][0], rtol=1e-4)
+
+
+def test_a_loss_that_is_not_finite_names_the_data():
+    trainer = Nestrade(plain(), 0.7)
+    with pytest.raises(FloatingPointError, match=r"x holds \d+ numbers that are not"):
+        trainer.fit(with_gaps(NUMBERS), TARGETS, epochs=2, verbose=0)

@@ -1,0 +1,71 @@
+"""Ctrl-C at any moment of a run leaves a usable network."""
+
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import nestrade_lib
+from nestrade_lib import Nestrade, Schedule
+from nestrade_lib.training import pruned_network
+from tests.support.small import X, Y, mlp
+
+pytestmark = pytest.mark.any_backend
+
+# Calls of functions in these are the moments.
+PLACES = [
+    str(Path(nestrade_lib.__file__).parent),
+    str(Path(keras.__file__).parent / "src" / "trainers"),
+    str(Path(keras.__file__).parent / "src" / "backend" / keras.backend.backend()),
+]
+
+
+class Calls:
+    """Counts the calls of a run, and presses Ctrl-C at one of them."""
+
+    def __init__(self, interrupt_at=None):
+        self.count, self.interrupt_at = 0, interrupt_at
+
+    def __call__(self, frame, event, argument):
+        if event == "call" and frame.f_code.co_filename.startswith(tuple(PLACES)):
+            self.count += 1
+            if self.count == self.interrupt_at:
+                sys.setprofile(None)
+                signal.raise_signal(signal.SIGINT)
+
+
+def trained(trainer, calls):
+    sys.setprofile(calls)
+    try:
+        trainer.fit(X, Y, batch_size=96, epochs=3, validation_data=(X, Y), verbose=0)
+    finally:
+        sys.setprofile(None)
+
+
+def test_ctrl_c_at_twenty_moments_leaves_usable_networks(monkeypatch):
+    # What is tried before a run changes nothing, and would be most of the moments.
+    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
+
+    def new():
+        schedule = Schedule(start=0.3, stop=0.9, cuts=1, shrink=2)
+        return Nestrade(mlp(run_eagerly=True), 0.5, schedule=schedule, growth=1)
+
+    trained(new(), calls := Calls())
+    for moment in np.linspace(1, calls.count - 1, 20).astype(int):
+        trainer = new()
+        network = trainer.network
+        with pytest.raises(KeyboardInterrupt):
+            trained(trainer, Calls(moment))
+        assert type(trainer.optimizer) is type(keras.optimizers.Adam())
+        assert float(trainer.optimizer.learning_rate) == pytest.approx(1e-3)
+        for each in (network, trainer.network):  # before and after a cut
+            assert np.isfinite(keras.ops.convert_to_numpy(each(X))).all()
+        assert all(
+            np.isfinite(keras.ops.convert_to_numpy(v)).all()
+            for v in trainer.optimizer.variables
+        )
+    trainer.network.fit(X, Y, verbose=0)
+    assert np.isfinite(trainer.evaluate(X, Y, verbose=0)).all()
