@@ -243,11 +243,11 @@ def restore_draws(generator):
     vars(generator).pop("next", None)
 
 
-<<<<<<< HEAD
 def is_seeded():
     """Whether ``keras.utils.set_random_seed`` was called."""
     return class_beside(keras.utils.set_random_seed, "get_random_seed")() is not None
-=======
+
+
 # Replaced methods -----------------------------------------------------------------
 
 

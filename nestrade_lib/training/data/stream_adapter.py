@@ -1,7 +1,9 @@
 """Batches of data sets and generators, as they come."""
 
+import collections
 import itertools
 import math
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -90,9 +92,8 @@ class StreamAdapter(DataAdapter):
         self.x.on_epoch_begin()
         number, self._passes = self._passes, self._passes + 1
         count = self._count()
-        if count is None:
-            return map(self.x.__getitem__, itertools.count())
-        return map(self.x.__getitem__, self.order_of(number, count).tolist())
+        order = itertools.count() if count is None else self.order_of(number, count)
+        return fetched(self.x, map(int, order))
 
     def _endless(self):
         """Pass after pass, as long as there are any."""
@@ -180,6 +181,26 @@ class StreamAdapter(DataAdapter):
             return batch
         x, y, *weight = batch
         return x, y, self.weights(y, *weight)
+
+
+def fetched(dataset, order):
+    """The batches of a `PyDataset` in this order, made ahead by its workers if it has any."""
+    if dataset.workers < (1 if dataset.use_multiprocessing else 2):
+        yield from map(dataset.__getitem__, order)
+        return
+    executor = ThreadPoolExecutor
+    if dataset.use_multiprocessing:
+        executor = ProcessPoolExecutor
+    pool, ahead = executor(dataset.workers), collections.deque()
+    try:
+        for number in order:
+            ahead.append(pool.submit(dataset.__getitem__, number))
+            if len(ahead) >= max(dataset.max_queue_size, dataset.workers):
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _unpacked(batch):
