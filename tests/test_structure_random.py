@@ -33,6 +33,46 @@ ACTIVATIONS = ["relu"] * 3 + [
     "linear",
     "softmax",
 ]
+OPERATIONS = [
+    lambda x: ops.flip(x, -1),
+    lambda x: ops.roll(x, 1, axis=1),
+    lambda x: ops.exp(x) - 1.0,
+    lambda x: ops.where(x > 0, x, 0.1 * x),
+    lambda x: ops.cumsum(x, axis=1),
+    lambda x: ops.normalize(x, axis=-1),
+    lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
+    lambda x: x * ops.sum(x, axis=-1, keepdims=True),
+    lambda x: ops.pad(x, [[0, 0], [1, 1], [0, 0], [0, 0]])[:, :4],
+    lambda x: ops.repeat(x, 2, axis=-1),
+    lambda x: ops.concatenate([x, ops.zeros_like(x)], axis=-1),
+    lambda x: ops.swapaxes(x, 1, 2),
+    lambda x: ops.stack([x, 2 * x], axis=-1)[..., 0],
+    lambda x: ops.space_to_depth(ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2), 2),
+    lambda x: ops.clip(x, -0.5, 0.5) ** 2,
+    lambda x: ops.max(x, axis=-1, keepdims=True),
+    lambda x: ops.sort(x, axis=2),
+    lambda x: ops.tanh(x) * 2 + 1,
+]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Gated(L.Layer):
+    """One half of the channels gates the other; of an odd number, all themselves."""
+
+    def call(self, x):
+        parts = ops.split(x, 2, axis=-1) if x.shape[-1] % 2 == 0 else [x, x]
+        return parts[0] * ops.sigmoid(parts[1])
+
+
+@keras.saving.register_keras_serializable("tests")
+class Rotated(L.Layer):
+    """As rotary embeddings pair channels."""
+
+    def call(self, x):
+        if x.shape[-1] % 2:
+            return ops.tanh(x)
+        one, other = ops.split(x, 2, axis=-1)
+        return ops.concatenate([one - 2 * other, other + 2 * one], axis=-1)
 
 
 class Builder:
@@ -145,10 +185,46 @@ class Builder:
         y = L.Dense(16 * 2, activation="relu")(L.Flatten()(self.pick()))
         return L.Reshape((4, 4, 2))(y)
 
+    def operation(self):
+        """A plain operation, no rule of which exists."""
+        return self.draw(st.sampled_from(OPERATIONS))(self.pick())
+
+    def constant(self):
+        """An array of constants for each channel, or for each place."""
+        x = self.pick()
+        sizes = self.draw(st.sampled_from([x.shape[-1:], (4, 4, 1), x.shape[1:], (1,)]))
+        array = np.linspace(0.5, 1.5, int(np.prod(sizes)), dtype="float32")
+        join = self.draw(st.sampled_from([ops.add, ops.multiply, ops.maximum]))
+        return join(x, array.reshape(sizes))
+
+    def product(self):
+        """Attention by hand over the places."""
+        y = self.pick()
+        x = ops.reshape(y, (-1, 16, y.shape[-1]))
+        scores = ops.softmax(ops.einsum("btd,bsd->bts", x, x))
+        return ops.reshape(ops.matmul(scores, x), (-1, 4, 4, y.shape[-1]))
+
+    def composite(self):
+        """A layer with code of its own, without weights."""
+        return self.draw(st.sampled_from([Gated, Rotated]))()(self.pick())
+
+    def reread(self):
+        """A layer on two tensors, of whose channels constants may be left."""
+        reader = L.Dense(
+            self.width(), activation=self.draw(st.sampled_from(ACTIVATIONS))
+        )
+        x, units = self.pick(), self.width()
+        names = self.draw(
+            st.lists(st.sampled_from(ACTIVATIONS), min_size=2, max_size=2)
+        )
+        one, other = (reader(L.Dense(units, activation=name)(x)) for name in names)
+        return one + other
+
     STEPS = [
         "convolution", "convolution", "convolution", "reused", "normalization",
         "depthwise", "separable", "activation", "merge", "merge", "concatenation",
         "excitation", "part", "shuffle", "spatial", "dense", "through_vector",
+        "operation", "operation", "constant", "product", "composite", "reread",
     ]  # fmt: skip
 
     def network(self):

@@ -18,7 +18,9 @@ def main(kinds):
         for name, make in TABLES[kind].items():
             rows.append(measure(name, kind, make))
             if rows[-1].outcome != "cut":
-                print(f"{kind} {name}: {rows[-1].outcome} ({rows[-1].stays})")
+                print(
+                    f"{kind} {name}: {rows[-1].outcome} ({rows[-1].stays})", flush=True
+                )
         print(kind, Counter(row.outcome.partition(":")[0] for row in rows))
         write(kind, list(map(as_json, rows)))
 

@@ -10,7 +10,7 @@ from nestrade_lib import count_costs
 from nestrade_lib.dependency import group_channels
 from nestrade_lib.surgery import RefusedCut, cut
 from nestrade_lib.surgery.refusal import require_equal
-from nestrade_lib.surgery.verification import compare
+from nestrade_lib.surgery.verification import compare_outputs
 
 
 @dataclass
@@ -48,7 +48,7 @@ def _measured(name, kind, network, seed):
         return Row(name, kind, "nothing to cut", stays=stays)
     mask = half(graph, seed)
     smaller = cut(network, mask, graph)
-    errors, *rounding = compare(network, smaller, mask, graph=graph)
+    errors, *rounding = compare_outputs(network, smaller, mask, graph=graph)
     outcome, difference = "cut", max(errors.values())
     try:
         require_equal(network, errors, *rounding)
