@@ -4,6 +4,8 @@ import inspect
 
 import keras
 
+from nestrade_lib.checks import require
+
 
 def map_arrays(function, values):
     """Apply a function to each array, and leave None as it is.
@@ -35,6 +37,38 @@ def rows_of(values, rows):
     (array([1, 2]), None)
     """
     return map_arrays(lambda a: a[rows], values)
+
+
+def require_arrays(name, values):
+    """Refuse what is neither an array nor a structure of arrays.
+
+    >>> require_arrays("y", [1, 2])
+    Traceback (most recent call last):
+        ...
+    ValueError: y: expected an array, or a structure of arrays, got [1, 2].
+    """
+    leaves = arrays_of(values)
+    holds = leaves and all(hasattr(a, "shape") and len(a.shape) for a in leaves)
+    require(holds, name, "an array, or a structure of arrays", values)
+
+
+def require_inputs(name, values, network):
+    """Refuse arrays that are not of the shape of a network's one input.
+
+    As Keras does, one axis of length one may be missing, or too many.
+    """
+    require_arrays(name, values)
+    inputs = keras.tree.flatten(getattr(network, "inputs", None) or [])
+    leaves = arrays_of(values)
+    if len(inputs) != 1 or len(leaves) != 1:
+        return
+    shape, expected = tuple(leaves[0].shape[1:]), tuple(inputs[0].shape[1:])
+    pairs = zip(shape, expected, strict=False)
+    if len(shape) == len(expected):
+        fits = all(wanted is None or n == wanted for n, wanted in pairs)
+    else:
+        fits = abs(len(shape) - len(expected)) == 1 and 1 in (*shape, *expected)
+    require(fits, name, f"samples of shape {expected}", shape)
 
 
 def in_order(layer, args, kwargs):

@@ -1,5 +1,6 @@
 """What arguments are held to, wherever they come in."""
 
+import math
 import numbers
 
 
@@ -23,10 +24,42 @@ def require_whole(name, value, least=1):
         ...
     ValueError: workers: expected a whole number of at least 1, got 0.
     """
-    if not is_whole(value, least):
-        raise ValueError(
-            f"{name}: expected a whole number of at least {least}, got {value!r}."
-        )
+    expected = f"a whole number of at least {least}"
+    require(is_whole(value, least), name, expected, value)
+
+
+def require(holds, name, expected, value):
+    """Refuse an argument that is not as expected.
+
+    >>> require(False, "limit", "a number", "1")
+    Traceback (most recent call last):
+        ...
+    ValueError: limit: expected a number, got '1'.
+    """
+    if not holds:
+        raise ValueError(f"{name}: expected {expected}, got {value!r}.")
+
+
+def require_seconds(name, value):
+    """Refuse an argument that is no time to wait.
+
+    >>> require_seconds("limit", float("nan"))
+    Traceback (most recent call last):
+        ...
+    ValueError: limit: expected a finite number of seconds, at least 0, got nan.
+    """
+    holds = is_number(value) and 0 <= value < math.inf
+    require(holds, name, "a finite number of seconds, at least 0", value)
+
+
+def is_list_of(kinds, value):
+    """Whether a value is a list, tuple or set of such things, and no text.
+
+    >>> is_list_of(str, ["a"]), is_list_of(str, "a"), is_list_of(int, (1, "a"))
+    (True, False, False)
+    """
+    is_list = isinstance(value, (list, tuple, set, frozenset))
+    return is_list and all(isinstance(part, kinds) for part in value)
 
 
 def is_number(value):

@@ -139,7 +139,7 @@ def read_npz(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
 
 def _check_dtype(dtype):
-    if dtype not in ("float32", "uint8"):
+    if not isinstance(dtype, str) or dtype not in ("float32", "uint8"):
         raise ValueError(
             f"dtype: expected 'float32' (pixels from 0 to 1) or 'uint8' (bytes from 0 "
             f"to 255), got {dtype!r}."

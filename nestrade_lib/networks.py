@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import keras
 
-from nestrade_lib.checks import is_number, is_whole
+from nestrade_lib.checks import is_number, is_whole, require
 
 
 def create_model(
@@ -139,11 +139,10 @@ def create_resnet(
             f"{input_shape!r}."
         )
     _check_classes(num_classes)
-    for argument, sizes in (("widths", tuple(widths)), ("blocks", (blocks,))):
-        if not sizes or not all(is_whole(size) for size in sizes):
-            raise ValueError(
-                f"{argument}: expected whole numbers above 0, got {sizes!r}."
-            )
+    for argument, sizes in (("widths", widths), ("blocks", (blocks,))):
+        is_list = isinstance(sizes, (tuple, list)) and len(sizes)
+        holds = is_list and all(is_whole(size) for size in sizes)
+        require(holds, argument, "whole numbers above 0", sizes)
     inputs = keras.Input(input_shape)
     x = _normed_convolution(inputs, widths[0], "stem")
     x = keras.layers.ReLU(name="stem_relu")(x)
@@ -195,10 +194,9 @@ def _checked_shape(shape):
         "input_shape: expected (height, width, channels) for images or (features,) "
         "for vectors, each a whole number above 0 and no batch axis"
     )
-    try:
-        shape = tuple(shape)
-    except TypeError:
-        raise ValueError(f"{expected}, got {shape!r}.") from None
+    if not isinstance(shape, (tuple, list)):
+        raise ValueError(f"{expected}, got {shape!r}.")
+    shape = tuple(shape)
     if len(shape) == 2:
         raise ValueError(
             f"{expected}, got {shape!r}. For grey images add the channel axis: "

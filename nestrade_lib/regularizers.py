@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nestrade_lib.checks import is_number
+from nestrade_lib.checks import is_number, is_whole, require
 from nestrade_lib.engines.replicas import assign_on_replicas, sum_over_replicas
 from nestrade_lib.importance import group_sums
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
@@ -51,10 +51,9 @@ class GroupLasso(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength=1e-4, axis=-1):
-        if not (is_number(strength) and np.isfinite(strength) and strength >= 0):
-            raise ValueError(
-                f"strength: expected a finite number of at least 0, got {strength!r}."
-            )
+        holds = is_number(strength) and np.isfinite(strength) and strength >= 0
+        require(holds, "strength", "a finite number of at least 0", strength)
+        require(is_whole(axis, -64), "axis", "a whole number", axis)
         self.strength = float(strength)
         self.axis = axis
 
@@ -144,6 +143,10 @@ class ChannelOptimizer(OptimizerWrapper):
     """
 
     def __init__(self, inner_optimizer, graph, memory=0.995, name="channel_optimizer"):
+        is_optimizer = isinstance(inner_optimizer, keras.optimizers.Optimizer)
+        require(is_optimizer, "inner_optimizer", "a Keras optimizer", inner_optimizer)
+        holds = is_number(memory) and 0 <= memory < 1
+        require(holds, "memory", "a share of at least 0 and below 1", memory)
         super().__init__(inner_optimizer, name=name)
         self.graph = graph
         self.memory = memory

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import require_arrays
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
@@ -28,11 +29,13 @@ from nestrade_lib.schedule import Budget, Schedule
 from nestrade_lib.training.callbacks import callback_list
 from nestrade_lib.training.checks import (
     check_compiled,
+    check_data,
     check_fit,
-    check_labels,
     check_trainer,
+    check_validation,
 )
 from nestrade_lib.training.data import data_adapter
+from nestrade_lib.training.data.array_adapter import count_samples
 from nestrade_lib.training.facade import NetworkFacade
 from nestrade_lib.training.outcome import warn_if_missed
 from nestrade_lib.training.pruned_network import PrunedNetwork
@@ -126,7 +129,8 @@ class Nestrade(NetworkFacade):
         strict: bool = False,
         inputs=None,
     ) -> None:
-        budget, schedule = Budget.of(budget), schedule or Schedule()
+        budget = Budget.of(budget)
+        schedule = Schedule() if schedule is None else schedule
         check_trainer(schedule, importance, ignored_layers, anneal, growth, engine)
         self.importance = importance
         self.anneal = anneal
@@ -135,6 +139,8 @@ class Nestrade(NetworkFacade):
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         check_compiled(network)
+        if inputs is not None:
+            require_arrays("inputs", inputs)
         self.pruned = PrunedNetwork(
             network,
             budget,
@@ -226,11 +232,18 @@ class Nestrade(NetworkFacade):
             initial_epoch=initial_epoch,
             validation_split=validation_split,
             validation_freq=validation_freq,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
             class_weight=class_weight,
+            callbacks=callbacks,
         )
-        check_labels(self.network, y)
+        is_arrays = check_data(self.network, x, y)
+        if validation_data is not None:
+            check_validation(self.network, validation_data)
         plainly = self.met and self._by_keras and self.teacher is None
         if plainly and backup_dir is None:
+            if is_arrays:
+                count_samples(x, y, sample_weight)
             self.history = self.network.fit(
                 x, y, batch_size, epochs, verbose, callbacks, validation_split,
                 validation_data, shuffle, class_weight, sample_weight, initial_epoch,

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nestrade_lib.checks import is_whole
+from nestrade_lib.checks import is_list_of, is_whole, require, require_seconds
 from nestrade_lib.cluster import messages
 from nestrade_lib.cluster.digest import digest
 from nestrade_lib.cluster.environment import SECRET
@@ -79,6 +79,14 @@ def rendezvous(
     >>> from nestrade_lib.cluster import Cluster
     >>> rendezvous(Cluster())  # alone: nobody to wait for
     """
+    require(isinstance(cluster, Cluster), "cluster", "a Cluster", cluster)
+    require(
+        fingerprint is None or _is_fingerprint(fingerprint),
+        "fingerprint",
+        "a dict of str to str",
+        fingerprint,
+    )
+    require_seconds("limit", limit)
     if cluster.workers == 1:
         return
     if not os.environ.get(SECRET) and not cluster.chief.startswith(_LOCAL):
@@ -87,7 +95,7 @@ def rendezvous(
             "Set it to the same random text on all workers.",
             stacklevel=2,
         )
-    own = process_fingerprint() if fingerprint is None else fingerprint
+    own = process_fingerprint() if fingerprint is None else dict(fingerprint)
     handshake = _verdict_as_chief if cluster.rank == 0 else _verdict_as_worker
     kind, message = handshake(cluster, own, limit)
     if kind:
@@ -184,14 +192,13 @@ def _verdict_as_worker(cluster, own, limit):
 def _checked_introduction(message, workers):
     """A worker's rank and fingerprint, if the message is made of these."""
     rank, fingerprint = message
-    if not (
-        is_whole(rank, 0)
-        and rank < workers
-        and isinstance(fingerprint, dict)
-        and all(isinstance(value, str) for value in fingerprint.values())
-    ):
+    if not (is_whole(rank, 0) and rank < workers and _is_fingerprint(fingerprint)):
         raise ValueError("no introduction")
     return rank, fingerprint
+
+
+def _is_fingerprint(value):
+    return isinstance(value, Mapping) and is_list_of(str, [*value, *value.values()])
 
 
 def _compare(cluster, fingerprints, limit, strangers):

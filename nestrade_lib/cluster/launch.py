@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from typing import TextIO
 
-from nestrade_lib.checks import require_whole
+from nestrade_lib.checks import is_list_of, require, require_seconds, require_whole
 from nestrade_lib.cluster.environment import ADDRESSES, RANK, SECRET
 from nestrade_lib.cluster.processes import ProcessGroup
 
@@ -74,6 +74,9 @@ def launch(
     [0] rank 0
     0
     """
+    is_command = is_list_of(str, command) and not isinstance(command, (set, frozenset))
+    expected = "a list of program and arguments, such as ['python', 'train.py']"
+    require(is_command and len(command), "command", expected, command)
     require_whole("workers", workers)
     require_whole("restarts", restarts, 0)
     require_whole("port", port, 0)
@@ -82,6 +85,9 @@ def launch(
             f"port: expected at most {65536 - workers}, so that {workers} workers have "
             f"ports up to 65535, got {port}. Give 0 for free ones."
         )
+    if limit is not None:
+        require_seconds("limit", limit)
+    require(out is None or hasattr(out, "write"), "out", "a text file", out)
     end = None if limit is None else time.monotonic() + limit
     write = _Lines(sys.stdout if out is None else out)
     environment = os.environ | {"PYTHONUNBUFFERED": "1", SECRET: secrets.token_hex(32)}

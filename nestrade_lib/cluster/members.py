@@ -16,6 +16,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nestrade_lib.checks import is_list_of, is_whole, require
 from nestrade_lib.cluster.environment import members_of
 
 
@@ -29,6 +30,11 @@ class Cluster:
         ``host:port``, in order of rank. The first is the chief's.
     rank : int
 
+    Raises
+    ------
+    ValueError
+        If there are no addresses, or the rank is not one of theirs.
+
     Examples
     --------
     >>> cluster = Cluster(("10.0.0.1:2222", "10.0.0.2:2222"), 1)
@@ -38,6 +44,13 @@ class Cluster:
 
     addresses: tuple = ("127.0.0.1:0",)
     rank: int = 0
+
+    def __post_init__(self):
+        is_list = isinstance(self.addresses, tuple) and is_list_of(str, self.addresses)
+        expected = "a tuple of host:port"
+        require(is_list and self.addresses, "addresses", expected, self.addresses)
+        holds = is_whole(self.rank, 0) and self.rank < len(self.addresses)
+        require(holds, "rank", f"one below {len(self.addresses)}", self.rank)
 
     @property
     def workers(self) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import keras
 
+from nestrade_lib.checks import is_list_of, require
 from nestrade_lib.dependency import rules  # noqa: F401  (registers them)
 from nestrade_lib.dependency.call import UnsupportedLayer
 from nestrade_lib.dependency.graph import ChannelGraph
@@ -75,6 +76,12 @@ def trace(
     >>> graph.labels["digits/classes/kernel"][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
+    require(
+        is_list_of((str, keras.layers.Layer), ignored_layers),
+        "ignored_layers",
+        "a list of layers or their names",
+        ignored_layers,
+    )
     graph = group_channels(network, ignored_layers)
     unsupported = "; ".join(graph.unsupported.values())
     if graph.unsupported and strict:
@@ -95,6 +102,14 @@ def trace(
             f"is meant, name them in ignored_layers={list(graph.unsupported)}.",
             stacklevel=2,
         )
+    return graph
+
+
+def graph_of(network, graph=None):
+    """The graph that was given, or else the trace of a network."""
+    if graph is None:
+        return trace(network)
+    require(isinstance(graph, ChannelGraph), "graph", "what trace has given", graph)
     return graph
 
 

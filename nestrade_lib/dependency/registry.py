@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import keras
 
+from nestrade_lib.checks import require
 from nestrade_lib.internals import operation_class
 
 _RULES = {}
@@ -71,6 +72,11 @@ def register_rule(kind: type | Callable) -> Callable:
         A cell of an ``RNN`` describes one step, with states after its output. To count
         costs, the rule is called with channels that are never cut.
 
+    Raises
+    ------
+    ValueError
+        If it is neither, such as a layer's name.
+
     Examples
     --------
     A dense layer whose weights are divided by a norm:
@@ -103,7 +109,11 @@ def register_rule(kind: type | Callable) -> Callable:
     >>> network.compile("sgd", "mse")
     >>> trainer = Nestrade(network, Budget(macs=0.5))
     """
-    if isinstance(kind, type):
+    is_layer = isinstance(kind, type) and issubclass(kind, keras.layers.Layer)
+    is_function = callable(kind) and not isinstance(kind, type)
+    expected = "a layer class, such as keras.layers.Dense, or an activation function"
+    require(is_layer or is_function, "kind", expected, kind)
+    if is_layer:
         return rule(kind)
     _ELEMENTWISE.add(kind)
     return kind

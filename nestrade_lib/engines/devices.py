@@ -4,7 +4,7 @@ import os
 
 import keras
 
-from nestrade_lib.checks import require_whole
+from nestrade_lib.checks import require_seconds, require_whole
 from nestrade_lib.cluster.handshake import LIMIT, rendezvous
 from nestrade_lib.cluster.members import Cluster
 from nestrade_lib.engines.engine import Engine
@@ -58,7 +58,8 @@ def start(
     """
     backend = keras.backend.backend()
     engines = ENGINES[backend]
-    if name != "auto" and name not in engines:
+    require_seconds("limit", limit)
+    if not isinstance(name, str) or name != "auto" and name not in engines:
         raise ValueError(
             f"name: on the {backend} backend expected 'auto' or one of "
             f"{', '.join(map(repr, engines))}, got {name!r}."

@@ -8,7 +8,8 @@ slots), ``verify`` compares it with the original whose cut channels are zero, an
 import keras
 import numpy as np
 
-from nestrade_lib.dependency import ChannelGraph, trace
+from nestrade_lib.arrays import require_inputs
+from nestrade_lib.dependency import ChannelGraph, graph_of
 from nestrade_lib.surgery.optimizer import UnsliceableOptimizer
 from nestrade_lib.surgery.rebuild import cut
 from nestrade_lib.surgery.refusal import RefusedCut, require_equal
@@ -77,7 +78,9 @@ def restructure(
     >>> smaller.get_layer("hidden").units
     3
     """
-    graph = trace(network) if graph is None else graph
+    graph = graph_of(network, graph)
+    if probe is not None:
+        require_inputs("probe", probe, network)
     smaller = cut(network, mask, graph)
     require_equal(network, *compare(network, smaller, mask, probe, graph))
     return smaller

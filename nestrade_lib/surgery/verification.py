@@ -9,7 +9,8 @@ import itertools
 import keras
 import numpy as np
 
-from nestrade_lib.dependency import ChannelGraph, trace
+from nestrade_lib.arrays import require_inputs
+from nestrade_lib.dependency import ChannelGraph, graph_of
 from nestrade_lib.internals import trained_variables
 from nestrade_lib.names import variable_paths
 from nestrade_lib.surgery.evaluation import Evaluation, compiled, full_precision
@@ -92,7 +93,9 @@ class Comparison:
     """A network whose cut channels are zero beside the one without them."""
 
     def __init__(self, original, smaller, mask, probe=None, graph=None):
-        graph = trace(original) if graph is None else graph
+        graph = graph_of(original, graph)
+        if probe is not None:
+            require_inputs("probe", probe, original)
         self.original, self.smaller = original, smaller
         self.slices = Slices(graph, mask, original)
         self.pairs = list(paired_variables(original, smaller))

@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 
-from nestrade_lib.checks import is_number, is_whole, require_whole
+from nestrade_lib.arrays import require_inputs
+from nestrade_lib.checks import is_list_of, is_number, is_whole, require, require_whole
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.internals import function_arguments
 from nestrade_lib.schedule import Schedule
 from nestrade_lib.training.annealing import KINDS
+from nestrade_lib.training.data.array_adapter import count_samples
 
 IMPORTANCES = ("kfac", "taylor")
 
@@ -16,17 +18,18 @@ def check_trainer(schedule, importance, ignored_layers, anneal, growth, engine):
     """Refuse settings of a trainer that are out of range, and name what was expected."""
     if not isinstance(schedule, Schedule):
         raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
-    if not (callable(importance) or importance in IMPORTANCES):
+    is_name = isinstance(importance, str) and importance in IMPORTANCES
+    if not (callable(importance) or is_name):
         raise ValueError(
             f"importance: expected {' or '.join(map(repr, IMPORTANCES))}, or a function "
             f"(network, graph) -> scores, got {importance!r}."
         )
-    if anneal not in (*KINDS, None):
+    if anneal is not None and not (isinstance(anneal, str) and anneal in KINDS):
         raise ValueError(
             f"anneal: expected {' or '.join(map(repr, KINDS))}, or None to leave the "
             f"learning rate to others, got {anneal!r}."
         )
-    if growth != "auto" and not is_whole(growth):
+    if not (isinstance(growth, str) and growth == "auto" or is_whole(growth)):
         raise ValueError(
             f'growth: expected a whole number of at least 1, or "auto", got {growth!r}.'
         )
@@ -35,16 +38,24 @@ def check_trainer(schedule, importance, ignored_layers, anneal, growth, engine):
             "ignored_layers: expected a list of layer names, got the string "
             f"{ignored_layers!r}. Pass ignored_layers=[{ignored_layers!r}]."
         )
-    if not isinstance(engine, (Engine, type(None))):
-        raise ValueError(
-            "engine: expected the engine that nestrade_lib.engines.start() returns, got "
-            f"{engine!r}."
-        )
+    require(
+        ignored_layers is None or is_list_of((str, keras.layers.Layer), ignored_layers),
+        "ignored_layers",
+        "a list of layers or their names",
+        ignored_layers,
+    )
+    require(
+        isinstance(engine, (Engine, type(None))),
+        "engine",
+        "the engine that nestrade_lib.engines.start() returns",
+        engine,
+    )
 
 
 def check_compiled(network):
     """Refuse a network that has no optimizer and loss to train with."""
-    if not getattr(network, "compiled", False):
+    require(isinstance(network, keras.Model), "network", "a Keras model", network)
+    if not network.compiled:
         raise ValueError(
             f"Network {network.name!r} is not compiled. Call network.compile("
             "optimizer, loss) first: Nestrade trains with the optimizer you chose."
@@ -59,10 +70,18 @@ def check_fit(
     initial_epoch=0,
     validation_split=0.0,
     validation_freq=1,
+    validation_steps=None,
+    validation_batch_size=None,
     class_weight=None,
+    callbacks=None,
 ):
     """Refuse arguments of ``fit`` that are out of range, and name what was expected."""
-    optional = {"batch_size": batch_size, "steps_per_epoch": steps_per_epoch}
+    optional = {
+        "batch_size": batch_size,
+        "steps_per_epoch": steps_per_epoch,
+        "validation_steps": validation_steps,
+        "validation_batch_size": validation_batch_size,
+    }
     counts = [(name, value, 1) for name, value in optional.items() if value is not None]
     counts += [("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0)]
     for name, value, least in counts:
@@ -78,13 +97,51 @@ def check_fit(
             "validation_freq: expected a whole number of at least 1, or a list of "
             f"epochs counted from 1, got {validation_freq!r}."
         )
-    if class_weight is not None and not isinstance(class_weight, dict):
-        raise ValueError(
-            f"class_weight: expected a dict from class to weight, got {class_weight!r}."
-        )
+    if class_weight is not None:
+        holds = isinstance(class_weight, dict)
+        holds = holds and all(is_whole(label, 0) for label in class_weight)
+        holds = holds and all(map(_is_weight, class_weight.values()))
+        expected = "a dict from class, a whole number, to weight, a finite one"
+        require(holds, "class_weight", expected, class_weight)
+    kinds = keras.callbacks.Callback, keras.callbacks.CallbackList
+    holds = callbacks is None or isinstance(callbacks, kinds)
+    holds = holds or is_list_of(keras.callbacks.Callback, callbacks)
+    require(holds, "callbacks", "a list of Keras callbacks", callbacks)
 
 
-def check_labels(network, y):
+def _is_weight(value):
+    return is_number(value) and 0 <= value < np.inf
+
+
+def check_data(network, x, y=None, where=""):
+    """Refuse what are no data, or do not fit the network; whether they are arrays."""
+    leaves = keras.tree.flatten(x)
+    if leaves and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in leaves):
+        require_inputs(f"{where}x", x, network)
+        has_labels = y is not None or not network.loss
+        require(has_labels, f"{where}y", "labels, which the loss needs", y)
+        check_labels(network, y, f"{where}y")
+        return True
+    holds = any(hasattr(x, name) for name in ("__iter__", "__getitem__", "to_numpy"))
+    holds = holds and not isinstance(x, (str, bytes, dict, list, tuple))
+    require(holds, f"{where}x", "arrays, a data set or a generator", x)
+    return False
+
+
+def check_validation(network, data):
+    """Refuse validation data before training, which would end at them."""
+    is_tuple = isinstance(data, (tuple, list))
+    x, y, weight = data = (*(data if is_tuple else (data,)), None, None)[:3]
+    expected = "(x, y), (x, y, sample_weight) or a data set"
+    require(x is not None, "validation_data", expected, data)
+    if check_data(network, x, y, "validation_data: "):
+        try:
+            count_samples(x, y, weight)
+        except ValueError as error:
+            raise ValueError(f"validation_data: {error}") from None
+
+
+def check_labels(network, y, name="y"):
     """Refuse array labels that the loss of a classifier with one output cannot take.
 
     Other losses, several outputs and data sets are left to Keras.
@@ -103,7 +160,7 @@ def check_labels(network, y):
     sparse = sparse or isinstance(loss, kinds.SparseCategoricalCrossentropy)
     one_hot = loss == "categorical_crossentropy"
     one_hot = one_hot or isinstance(loss, kinds.CategoricalCrossentropy)
-    is_array = hasattr(y, "shape") and len(y)
+    is_array = hasattr(y, "shape") and len(y.shape) and len(y)
     if not (sparse or one_hot) or not is_array or len(network.outputs) != 1:
         return
     shape, rank = tuple(y.shape), len(network.output_shape)
@@ -113,12 +170,12 @@ def check_labels(network, y):
     classes = network.output_shape[-1]
     if sparse and len(shape) == rank and shape[-1] == classes and classes > 1:
         raise ValueError(
-            f"y: expected integer labels for the sparse loss, got shape {shape}, which "
+            f"{name}: expected integer labels for the sparse loss, got shape {shape}, which "
             "looks one-hot. Pass y.argmax(axis=-1), or use CategoricalCrossentropy."
         )
     if one_hot and shape[-1:] != (classes,):
         raise ValueError(
-            f"y: expected one-hot labels of {classes} columns for the categorical loss, "
+            f"{name}: expected one-hot labels of {classes} columns for the categorical loss, "
             f"got shape {shape}. Use SparseCategoricalCrossentropy for integer labels."
         )
     if sparse:
@@ -127,7 +184,7 @@ def check_labels(network, y):
         values = values if ignored is None else values[values != ignored]
         if not values.size:
             return
-        expected = f"y: expected integer labels from 0 to {classes - 1} for"
+        expected = f"{name}: expected integer labels from 0 to {classes - 1} for"
         if values.dtype.kind not in "iub" and not (values == np.round(values)).all():
             raise ValueError(
                 f"{expected} the sparse loss, got numbers such as {values.ravel()[0]!r}."

@@ -19,6 +19,8 @@ import math
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import require_arrays, require_inputs
+from nestrade_lib.checks import require, require_whole
 from nestrade_lib.gradients import gradient_of
 from nestrade_lib.surgery.slices import value
 
@@ -119,6 +121,20 @@ def noise_scale(
     >>> noise_scale(network, x[:512], y[:512], draws=2) > 0
     True
     """
+    for name, number, least in (
+        ("small", small, 1),
+        ("large", large, 2),
+        ("draws", draws, 1),
+    ):
+        require_whole(name, number, least)
+    require_whole("seed", seed, 0)
+    require(isinstance(network, keras.Model), "network", "a Keras model", network)
+    require_inputs("x", x, network)
+    require_arrays("y", y)
+    if len(x) != len(y):
+        raise ValueError(
+            f"y: expected {len(x)} labels, as there are samples, got {len(y)}."
+        )
     if large % small or large <= small:
         raise ValueError(
             f"large: expected a multiple of small={small} above it, got {large}."

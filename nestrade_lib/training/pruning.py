@@ -145,13 +145,15 @@ def _scores(run):
         return taylor
     if importance == "kfac":
         return _curvature_scores(run, taylor)
-    scores = np.asarray(importance(run.network, graph), float)
-    if scores.shape != (graph.count,) or np.isnan(scores).any():
+    scores = np.asarray(importance(run.network, graph))
+    is_numbers = scores.dtype.kind in "fiub" and not np.isnan(scores).any()
+    is_numbers = is_numbers and np.isfinite(scores).any() and scores.min() > -np.inf
+    if scores.shape != (graph.count,) or not is_numbers:
         raise ValueError(
-            f"importance: expected {graph.count} numbers, one per channel group, got "
-            f"shape {scores.shape} with {int(np.isnan(scores).sum())} NaN."
+            f"importance: expected {graph.count} numbers, one per channel group and "
+            f"not all infinite, got shape {scores.shape}, such as {scores.ravel()[:3].tolist()}."
         )
-    return scores
+    return scores.astype(float)
 
 
 def _curvature_scores(run, taylor):

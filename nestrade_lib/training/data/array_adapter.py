@@ -6,7 +6,7 @@ import warnings
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
+from nestrade_lib.arrays import arrays_of, map_arrays, require_arrays, rows_of
 from nestrade_lib.distillation import DistillationTargets
 from nestrade_lib.keras_data import array_inputs, batch_of
 from nestrade_lib.training.data.adapter import DataAdapter, one_by_one
@@ -49,7 +49,7 @@ class ArrayAdapter(DataAdapter):
         **common,
     ):
         super().__init__(**common)
-        self.samples = _count_samples(x, y, sample_weight)
+        self.samples = count_samples(x, y, sample_weight)
         given = x, y, sample_weight
         if validation_split:
             every = self.samples
@@ -57,7 +57,7 @@ class ArrayAdapter(DataAdapter):
             arrays = array_inputs(*given)
             self.held_out = rows_of(arrays, slice(self.samples, every))
             given = rows_of(arrays, slice(0, self.samples))
-        self.x, self.y, _ = given
+        self.x, self.y, self.sample_weight = given
         self._arrays = array_inputs(*given, self.class_weight)
         batch_size = batch_size or 32
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
@@ -154,9 +154,12 @@ class ArrayAdapter(DataAdapter):
         return x, DistillationTargets(y, self._answers[rows]), weight
 
 
-def _count_samples(x, y, sample_weight):
+def count_samples(x, y, sample_weight):
     """The number of samples of arrays that are as long as each other."""
     named = {"x": x, "y": y, "sample_weight": sample_weight}
+    for name, value in named.items():
+        if value is not None:
+            require_arrays(name, value)
     leaves = {n: keras.tree.flatten(a) for n, a in named.items() if a is not None}
     lengths = {int(a.shape[0]) for arrays in leaves.values() for a in arrays}
     if len(lengths) > 1 or 0 in lengths:
