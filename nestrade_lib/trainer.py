@@ -189,7 +189,8 @@ class Nestrade(NetworkFacade):
         """Train, with cuts on the way. Arguments and result are those of Keras' ``fit``.
 
         Callbacks see one history of whole epochs; ``callback.model`` is the network of
-        the moment.
+        the moment. When another one takes its place, as at a cut, a callback that has
+        a method ``on_cut`` is called with it: ``callback.on_cut(network)``.
 
         Parameters
         ----------

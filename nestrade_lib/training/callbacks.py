@@ -70,6 +70,7 @@ class Best:
         self.first = [
             (c, c.best if isinstance(c, checkpoint) else None) for c in keepers
         ]
+        self.before = []
 
     def forget(self):
         """Begin anew: after a cut, the best is the best of what is left."""
@@ -77,6 +78,19 @@ class Best:
             callback.best, callback.wait = best, 0
             if hasattr(callback, "best_weights"):
                 callback.best_weights = None
+
+    def remember(self):
+        """Note what the weights to restore are, as a pruning round begins."""
+        stopping = keras.callbacks.EarlyStopping
+        self.before = [
+            (c, dict(vars(c))) for c, _ in self.first if isinstance(c, stopping)
+        ]
+
+    def recall(self):
+        """Restore no weights of a round that was taken back: they are half way to zero."""
+        for callback, before in self.before:
+            for name in ("best", "best_epoch", "best_weights"):
+                setattr(callback, name, before[name])
 
 
 def callback_list(callbacks, verbose, epochs, steps, network):
@@ -98,6 +112,20 @@ def callback_list(callbacks, verbose, epochs, steps, network):
         steps=steps,
         model=network,
     )
+
+
+def show_network(callbacks, network):
+    """Let callbacks see another network; those with a method ``on_cut`` are given it."""
+    network.history = callbacks.model.history
+    set_model = keras.callbacks.Callback.set_model
+    set_model(callbacks, network)
+    for callback in callbacks.callbacks:
+        if isinstance(callback, keras.callbacks.TensorBoard):
+            set_model(callback, network)  # its own would begin new files
+        else:
+            callback.set_model(network)
+        if hasattr(callback, "on_cut"):
+            callback.on_cut(network)
 
 
 def sets_learning_rate(callbacks):

@@ -65,6 +65,16 @@ class NetworkFacade:
         logs = self.engine.evaluate(self.network, callbacks, **data, **options)
         return logs if return_dict else results_in_order(self.network, logs)
 
+    def train_on_batch(self, *args, **kwargs):
+        """As Keras' ``train_on_batch``, once the budget is met: it makes no cut."""
+        if not self.met:
+            raise ValueError(
+                "train_on_batch: expected fit until the budget is met, for cuts need to "
+                "know how many steps there will be. Pass fit a generator of your batches "
+                "and steps_per_epoch=, or train .network if it is not to be cut."
+            )
+        return self.network.train_on_batch(*args, **kwargs)
+
     def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
         """As Keras' ``predict``, of the network as it is now."""
         options = {"verbose": verbose, "steps": steps, "callbacks": callbacks}

@@ -37,6 +37,7 @@ def choose_if_due(run):
         steps = timetable.steps_to_zero
         cut_at, values = timetable.step + steps, run.pruned.values
         state.round = PruningRound(mask, cut_at, seconds, values)
+        run.best.remember()
         remaining = np.append(np.where(mask, 0.0, steps), 0.0)
         run.network.optimizer.remaining.assign(remaining)
 
@@ -87,6 +88,7 @@ def take_round_back(run):
     # An interrupt may have come just after the cut: then there is nothing to undo.
     if unfinished is not None and len(unfinished.mask) == run.pruned.graph.count:
         run.pruned.values = unfinished.values
+        run.best.recall()
 
 
 def accept_or_end_search(run):
@@ -122,7 +124,7 @@ def judge_last_cut(run):
     """Hold the last cut to its accuracy too, if the run ended before that."""
     if run.state.accepted is not None and not run.trainer.met:
         accept_or_end_search(run)
-        run.callbacks.set_model(run.network)
+        run.show_network()
 
 
 def adopt_masked(run, mask):

@@ -24,6 +24,7 @@ from nestrade_lib.training.callbacks import (
     CallbackAdapter,
     require_finite,
     sets_learning_rate,
+    show_network,
 )
 from nestrade_lib.training.interrupts import interrupts_deferred, values_kept
 from nestrade_lib.training.pruned_network import assign, values_of
@@ -56,6 +57,7 @@ class Run:
         optimizer = self.network.optimizer
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
         self.annealed = self.best = None
+        self.shown = self.network  # to the callbacks
         self.is_loss_checked = False
         self.refusal = None  # the last cut that was refused, if one was
 
@@ -162,7 +164,7 @@ class Run:
         assign(self.network.optimizer.variables, saved["optimizer"])
         self.attach_teacher()
         self.callbacks.set_params({**self.callbacks.params, "steps": data.steps})
-        self.callbacks.set_model(self.network)
+        self.show_network()
 
     def epochs_left(self, done, folder):
         """The epochs that a restored run has not trained yet."""
@@ -189,7 +191,7 @@ class Run:
         position, piece = 0, None
         while position < data.steps and not self.network.stop_training:
             pruning.choose_if_due(self)
-            self.callbacks.set_model(self.network)
+            self.show_network()
             count = data.steps - position
             cut_at = self.state.round and self.state.round.cut_at
             ahead = timetable.steps_ahead(cut_at, is_cutting=not self.trainer.met)
@@ -210,7 +212,7 @@ class Run:
             position += done
             timetable.step += done
             pruning.cut_if_due(self)
-        self.callbacks.set_model(self.network)
+        self.show_network()
         data.end_epoch()
         return piece.logs if piece else {}
 
@@ -274,6 +276,12 @@ class Run:
             teacher.attach(self.network)
             with values_kept(teacher.network.variables):
                 self.data.learn_from(teacher)
+
+    def show_network(self):
+        """Let the callbacks see the network, where it is another one than they know."""
+        if self.shown is not self.network:
+            self.shown = self.network
+            show_network(self.callbacks, self.network)
 
     def assert_equal_weights(self):
         """Every worker has to have the same network, to the last bit."""
