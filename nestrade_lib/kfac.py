@@ -19,6 +19,7 @@ from keras import ops
 
 from nestrade_lib.arrays import arrays_of, map_arrays
 from nestrade_lib.gradients import gradient_of
+from nestrade_lib.internals import compute_loss
 from nestrade_lib.readers import readers_of, watched
 from nestrade_lib.surgery.slices import value
 
@@ -32,7 +33,7 @@ def kfac(network, graph, batches):
     Parameters
     ----------
     network : keras.Model
-        Compiled: its loss is used, without drawing (``training=False``).
+        Compiled: its loss is used, and its outputs in inference mode.
     graph : nestrade_lib.ChannelGraph
         Of `network`.
     batches : list of (x, y, sample_weight)
@@ -179,7 +180,7 @@ def _probed_loss(network, factors):
         rest = iter(probes)
         with watched(readers, lambda *_: None, lambda _, z: z + next(rest)):
             predicted, _ = network.stateless_call(trained, others, x, training=False)
-        mean = network.compute_loss(x, y, predicted, sample_weight, training=False)
+        mean = compute_loss(network, x, y, predicted, sample_weight)
         return arrays_of(x)[0].shape[0] * mean
 
     return loss

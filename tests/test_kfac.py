@@ -150,3 +150,31 @@ def test_gradients_are_those_of_the_weighted_loss():
     once = kfac.kfac(network, graph, [(X, Y, weight)])
     twice = kfac.kfac(network, graph, [(X, Y, 2 * weight)])
     np.testing.assert_allclose(twice, 4 * once, rtol=1e-4)
+
+
+class OwnLoss(keras.Model):
+    """A loss of one's own, which takes no ``training``."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        return keras.ops.mean((y_pred - keras.ops.one_hot(y, 3)) ** 2)
+
+
+@pytest.mark.parametrize("kind", ["own loss", "two outputs", "taught"])
+def test_any_compiled_network_trains_to_its_budget(kind):
+    inputs, y = keras.Input((8,)), Y
+    hidden = kl.Dense(24, activation="relu")(inputs)
+    if kind == "two outputs":
+        heads = {"a": kl.Dense(3, name="a")(hidden), "b": kl.Dense(1, name="b")(hidden)}
+        network = keras.Model(inputs, heads)
+        loss = {"a": keras.losses.SparseCategoricalCrossentropy(True), "b": "mse"}
+        y = {"a": Y, "b": Y[:, None].astype("float32")}
+    else:
+        model = OwnLoss if kind == "own loss" else keras.Model
+        network = model(inputs, kl.Dense(3)(hidden))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    network.compile("adam", loss)
+    options = {"importance": "kfac", "anneal": "once", "schedule": SOON}
+    distill = 0.5 if kind == "taught" else None
+    trainer = Nestrade(network, 0.4, **options, distill=distill)
+    trainer.fit(X, y, batch_size=16, epochs=5, verbose=0)
+    assert trainer.met
