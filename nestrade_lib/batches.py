@@ -152,9 +152,9 @@ def tf_batches(
     >>> [x.numpy().tolist() for x, y in batches]
     [[0, 1], [2, 3], [4]]
     """
+    x, y = _checked(x, y, batch_size, seed, shard, epoch)
     import tensorflow as tf
 
-    x, y = _checked(x, y, batch_size, seed, shard, epoch)
     samples, size = len(x), batch_size // shard[1]
     mine = (samples - samples % shard[1]) // shard[1]
     steps = math.ceil(mine / size)

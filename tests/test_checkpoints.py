@@ -476,8 +476,8 @@ LATE = Schedule(start=0.5, stop=0.9, cuts=2, shrink=2)
 @pytest.mark.parametrize(
     "of, differs",
     [
-        ({"budget": 1, "anneal": False}, None),
-        ({"budget": 0.5, "anneal": False, "schedule": LATE}, "cuts so far"),
+        ({"budget": 1, "anneal": None}, None),
+        ({"budget": 0.5, "anneal": None, "schedule": LATE}, "cuts so far"),
         ({"budget": 0.5, "schedule": LATE}, "learning rate and its cuts so far"),
     ],
 )

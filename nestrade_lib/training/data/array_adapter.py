@@ -58,7 +58,7 @@ class ArrayAdapter(DataAdapter):
             self.held_out = rows_of(arrays, slice(self.samples, every))
             given = rows_of(arrays, slice(0, self.samples))
         self.x, self.y, self.sample_weight = given
-        self._arrays = array_inputs(*given, self.class_weight)
+        self._arrays = array_inputs(*given, class_weight=self.class_weight)
         batch_size = batch_size or 32
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
         self.batch_size = batch_size
