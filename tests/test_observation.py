@@ -6,9 +6,12 @@ import pytest
 from keras import layers as L
 from keras import ops
 
+from nestrade_lib.dependency import group_channels, walk
 from nestrade_lib.dependency.labels import Axis, Labels
 from nestrade_lib.dependency.observation import observe
 from nestrade_lib.dependency.observation.edits import edited
+from nestrade_lib.dependency.registry import find_rule
+from tests.support.structure_cases import CASES as CASES_OF_NETWORKS
 
 pytestmark = pytest.mark.any_backend
 
@@ -514,3 +517,22 @@ def test_a_reason_is_given_in_words():
         ((labels, reason),) = observe_on(function, features).pins
         assert labels.tolist() == [0, 1, 2, 3]
         assert words in reason or words == "tensor"
+
+
+# What random numbers never meet, a mask, its rule keeps; running it shows nothing.
+AGREEING = [name for name in CASES_OF_NETWORKS if name != "masked_by_channels"]
+
+
+@pytest.mark.parametrize("name", AGREEING[::7])
+def test_rules_of_layers_without_weights_agree_with_running_them(name, monkeypatch):
+    def of_weights(layer):
+        return find_rule(layer) if getattr(layer, "weights", ()) else None
+
+    network = CASES_OF_NETWORKS[name][0]()
+    by_rules = group_channels(network)
+    monkeypatch.setattr(walk, "find_rule", of_weights)
+    observed = group_channels(network)
+    assert by_rules.names == observed.names
+    for path, axes in by_rules.labels.items():
+        for one, other in zip(axes, observed.labels[path], strict=True):
+            assert (one is None) == (other is None) and np.array_equal(one, other)
