@@ -5,18 +5,29 @@ import sys
 from collections import Counter
 
 from benchmarks.record import RESULTS, commit, environment, today
-from benchmarks.structures import operations
+from benchmarks.structures import backbones, examples, operations, zoo
 from benchmarks.structures.rows import as_json, measure
 
-TABLES = {"operations": operations.NETWORKS}  # kind: {name: function that builds it}
+# Kind: functions that build networks by name, and what measures one. What is not
+# installed (keras-hub, kimm) has none, and its rows in the record stay.
+TABLES = {
+    "operations": (operations.NETWORKS, measure),
+    "keras-hub": (backbones.NETWORKS, measure),
+    "kimm": (zoo.NETWORKS, measure),
+    "keras.io": (examples.NETWORKS, examples.train),
+}
 PATH = RESULTS / "structures.json"
 
 
 def main(kinds):
     for kind in kinds or TABLES:
+        networks, row_of = TABLES[kind]
+        if not networks:
+            print(f"{kind} is not installed")
+            continue
         rows = []
-        for name, make in TABLES[kind].items():
-            rows.append(measure(name, kind, make))
+        for name, make in networks.items():
+            rows.append(row_of(name, kind, make))
             if rows[-1].outcome != "cut":
                 print(
                     f"{kind} {name}: {rows[-1].outcome} ({rows[-1].stays})", flush=True
