@@ -21,7 +21,7 @@ def test_no_network_of_the_record_is_cut_wrongly():
 @pytest.mark.parametrize(
     "text, shown",
     [
-        ("does not run (ValueError: {{node}} [1, 2]): add", "does not run (ValueError): add"),
+        ("no (ValueError: {{a}} [1] b:), once: add", "no (ValueError), once: add"),
         ("a_b | c", r"a\_b / c"),
     ],
 )
