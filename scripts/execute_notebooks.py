@@ -44,12 +44,12 @@ def execute(path, timeout=600):
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
-        store_widget_state=False,  # live sliders need a kernel: pages do not show them
         coalesce_streams=True,
         resources={"metadata": {"path": str(Path(path).resolve().parent)}},
     )
     client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
     notebook.metadata.language_info.pop("version", None)
+    notebook.metadata.pop("widgets", None)  # live ones need a kernel: no page shows them
     text = nbformat.writes(notebook) + "\n"
     stored = Path(path).read_text(encoding="utf-8")
     return stored if essence(text) == essence(stored) else text
