@@ -49,7 +49,8 @@ def execute(path, timeout=600):
     )
     client.execute(env={**os.environ, **ENVIRONMENT}, stderr=subprocess.DEVNULL)
     notebook.metadata.language_info.pop("version", None)
-    notebook.metadata.pop("widgets", None)  # live ones need a kernel: no page shows them
+    # Live widgets need a kernel: no page shows them.
+    notebook.metadata.pop("widgets", None)
     text = nbformat.writes(notebook) + "\n"
     stored = Path(path).read_text(encoding="utf-8")
     return stored if essence(text) == essence(stored) else text
