@@ -151,5 +151,6 @@ def _names_of_keras():
     x = keras.Input((1,))
     model = keras.Model(x, x)
     model.compile("sgd", "mse")
+    chain = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     later = {"_eval_epoch_iterator", "_jax_state", "_build_shapes_dict", "history"}
-    return {*vars(model), *later, "stop_evaluating", "stop_predicting"}
+    return {*vars(model), *vars(chain), *later, "stop_evaluating", "stop_predicting"}

@@ -313,9 +313,8 @@ OWNING = """
 import os, pathlib, sys, time
 from nestrade_lib.training.folder import Owner
 owner = Owner(pathlib.Path(sys.argv[1]), b"token")
-child = os.fork()  # which may live longer
-if child:
-    print(child, flush=True)
+if not os.fork():  # a child may live longer
+    print(os.getpid(), flush=True)
 time.sleep(600)
 """
 

@@ -515,7 +515,7 @@ def text(self, x):
         (values, "does not run"),
         (phase, "asks in Python whether it is training"),
         (fixed, "fixes training= of 'drop'"),
-        (weight, "reads dense"),
+        (weight, "/kernel outside of a layer"),
         (loss, "adds a loss"),
         (arrays, "does not run"),
         (chance, "gives other values then"),

@@ -73,7 +73,7 @@ def trace(
     >>> graph = trace(network)
     >>> graph.count, graph.names
     (3, ['conv/0', 'conv/1', 'conv/2'])
-    >>> graph.labels["digits/classes/kernel"][0][:6]
+    >>> graph.labels[network.layers[-1].kernel.path][0][:6]
     array([0, 1, 2, 0, 1, 2])
     """
     require(

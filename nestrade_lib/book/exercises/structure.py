@@ -108,8 +108,10 @@ def check_layer_rule(kind: type[keras.layers.Layer]) -> None:
     Examples
     --------
     >>> class Unknown(keras.layers.Layer):
+    ...     def build(self, shape):
+    ...         self.gain = self.add_weight(shape=shape[-1:])
     ...     def call(self, x):
-    ...         return x[..., ::-1]
+    ...         return self.gain * x
     >>> check_layer_rule(Unknown)
     Traceback (most recent call last):
         ...

@@ -9,6 +9,7 @@ run so, or does not give the same then, stays one layer.
 import keras
 from keras import tree
 
+from nestrade_lib.configuration import own_classes
 from nestrade_lib.dependency.registry import find_rule
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll, is_graph, reason_of
 from nestrade_lib.dependency.unrolling.following import Unrolling
@@ -49,6 +50,9 @@ def has_graph(network):
     """Whether a network's configuration says how its layers are called."""
     kind = type(network)
     is_remade = is_functional(network) and is_made_of_tensors(kind)
+    if isinstance(network, keras.Sequential):
+        own = {"__init__", "call", "from_config", "get_config"}
+        is_remade = not any(own & vars(k).keys() for k in own_classes(network))
     return is_graph(network) and (from_keras(kind) or is_remade)
 
 

@@ -151,7 +151,8 @@ class ArrayAdapter(DataAdapter):
         x, y, weight = map_arrays(lambda a: batch_of(a, rows), self._arrays)
         if self._answers is None:
             return x, y, weight
-        return x, DistillationTargets(y, self._answers[rows]), weight
+        answers = map_arrays(lambda a: a[rows], self._answers)
+        return x, DistillationTargets(y, answers), weight
 
 
 def count_samples(x, y, sample_weight):
