@@ -61,6 +61,12 @@ def all_layers(layer):
     return layer._flatten_layers()
 
 
+def seed_generators(layer):
+    """What a layer and those inside it draw random numbers from."""
+    values = (v for x in all_layers(layer) for v in vars(x).values())
+    return [v for v in values if isinstance(v, keras.random.SeedGenerator)]
+
+
 def inner_layers(layer):
     """The layers that a layer holds: only models have ``layers``."""
     return layer._flatten_layers(include_self=False, recursive=False)

@@ -519,6 +519,54 @@ def test_a_reason_is_given_in_words():
         assert words in reason or words == "tensor"
 
 
+class InTraining(keras.Layer):
+    """Computes something else in training, with or without a generator of its own."""
+
+    def __init__(self, function, seed=None):
+        super().__init__()
+        self.function = function
+        self.seed = seed and keras.random.SeedGenerator(seed)
+
+    def call(self, x, training=False):
+        return self.function(x, self.seed) if training else x
+
+
+def noise(x, seed):
+    return x + keras.random.normal(ops.shape(x), seed=seed)
+
+
+def whole_sample(x, seed):
+    shape = (ops.shape(x)[0], 1)
+    return x * ops.cast(keras.random.uniform(shape, seed=seed) < 0.5, x.dtype)
+
+
+@pytest.mark.parametrize(
+    "layer, words",
+    [
+        (InTraining(noise, 1), None),
+        (InTraining(whole_sample, 1), None),
+        (InTraining(lambda x, _: x[:, :1] * x), "gives other values for the rest"),
+        (
+            InTraining(lambda x, _: ops.roll(x, 1, -1)),
+            "gives other values for the rest",
+        ),
+        (InTraining(lambda x, s: noise(ops.roll(x, 1, -1), s), 1), "mixes channels"),
+        (InTraining(lambda x, _: x - ops.mean(x, -1, keepdims=True)), "other values"),
+        (InTraining(lambda x, _: x + np.ones(4)), "does not run"),
+        (InTraining(noise), "other values each time in training"),
+    ],
+)
+def test_what_holds_in_inference_has_to_hold_in_training(layer, words):
+    state = layer.seed and np.array(ops.convert_to_numpy(layer.seed.state.value))
+    found = observe_on(layer, ((None, 4), (None, axis(0, 1, 2, 3))))
+    if words is None:
+        assert labels_of(found.outputs[0]) == [None, [0, 1, 2, 3]] and not found.pins
+        assert (ops.convert_to_numpy(layer.seed.state.value) == state).all()
+    else:
+        assert [labels.tolist() for labels, _ in found.pins] == [[0, 1, 2, 3]]
+        assert words in found.pins[0][1]
+
+
 # What random numbers never meet, a mask, its rule keeps; running it shows nothing.
 AGREEING = [name for name in CASES_OF_NETWORKS if name != "masked_by_channels"]
 

@@ -31,7 +31,6 @@ from nestrade_lib.engines.repairs import (
     clips,
     draw_apart,
     refuse,
-    seed_generators,
 )
 from nestrade_lib.internals import (
     build_metrics,
@@ -39,6 +38,7 @@ from nestrade_lib.internals import (
     loss_tracker,
     restore_clipping,
     restore_draws,
+    seed_generators,
 )
 from nestrade_lib.optimizers import innermost
 

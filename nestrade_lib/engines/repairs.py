@@ -87,12 +87,6 @@ def batch_norms(network):
     return [x for x in all_layers(network) if isinstance(x, norms)]
 
 
-def seed_generators(network):
-    """What its random layers draw from."""
-    values = (v for x in all_layers(network) for v in vars(x).values())
-    return [v for v in values if isinstance(v, keras.random.SeedGenerator)]
-
-
 def draw_apart(generator):
     """Let each replica draw from a stream of its own."""
 

@@ -46,7 +46,8 @@ def observe(operation, args, kwargs, axes, choice=0):
     ``keras.KerasTensor``; ``axes`` has a tuple for each of these, in the order of
     ``keras.tree.flatten((args, kwargs))``: an ``Axis`` or ``None`` for each dimension.
     Where channels may lie along one of several axes of an output (``choices`` of them), it
-    is the one of number ``choice``. It runs in inference mode, with fixed seeds, in float64 where its code allows.
+    is the one of number ``choice``. It runs in inference mode, in float64 where its code
+    allows; what is found has to hold in training mode too.
     """
     labels = [axis.labels for each in axes for axis in each if axis is not None]
     known = np.unique(np.concatenate([np.array([], int), *labels]))
@@ -85,7 +86,7 @@ class _Observer:
                 return self._result(reading, reading.channels, edits, reason)
             reasons.append(reason)
         for reading in coarser(self.sources, readings[0]):
-            if self.removal.difference(reading, reading.channels) is None:
+            if self._difference(reading, reading.channels) is None:
                 return self._result(reading, reading.channels, [], None)
         parts = [self._removable_parts(reading) for reading in readings]
         sizes = [
@@ -95,16 +96,23 @@ class _Observer:
         best = int(np.argmax(sizes))
         return self._result(readings[best], *parts[best], reasons[0])
 
+    def _difference(self, reading, channels, edits=()):
+        """Why removing any of these channels is no cut, in inference or in training."""
+        reason = self.removal.difference(reading, channels, edits)
+        if reason is None and len(channels):
+            reason = self.removal.difference_in_training(reading, channels, edits)
+        return reason
+
     def _removable(self, reading, channels):
         """Why these channels cannot be cut (``None``: they can), and the edits it takes."""
-        reason = self.removal.difference(reading, channels)
+        reason = self._difference(reading, channels)
         if reason is None:
             return None, []
         axes = [self._labels(reading.root[source.nodes]) for source in self.sources]
         axes += [self._labels(reading.along(place)) for place in reading.places]
         tries = itertools.islice(combinations(self.probe.call, axes), _TRIES)
         for edits in tries:
-            if self.removal.difference(reading, channels, edits) is None:
+            if self._difference(reading, channels, edits) is None:
                 return None, edits
         return reason, []
 
@@ -125,7 +133,7 @@ class _Observer:
                     edits += [edit for edit in more if edit.place not in taken]
                     break
         channels = np.unique(np.concatenate([np.array([], int), *found]))
-        if len(found) > 1 and self.removal.difference(reading, channels, edits):
+        if len(found) > 1 and self._difference(reading, channels, edits):
             return channels[:0], []
         return channels, edits
 

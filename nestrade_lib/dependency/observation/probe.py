@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.dependency.observation.edits import edited
+from nestrade_lib.internals import seed_generators
 
 # A function may hide its input at some values: a ReLU below zero, a shrinkage near it;
 # and a logarithm makes no number of what is below zero.
@@ -43,6 +44,7 @@ class Probe:
         self.axes = axes
         self.shortened = False
         self.precise = True  # in float64, where the operation's code allows it
+        self.training, self._states = False, []
         try:
             self.sizes = self._choose_sizes()
         except Unobservable:
@@ -62,8 +64,36 @@ class Probe:
                 raise Unobservable(f"takes a tensor of {tensor.dtype}")
         return arrays
 
+    @property
+    def has_training_mode(self):
+        """Whether the operation is a layer that takes ``training``."""
+        if not isinstance(self.operation, keras.Layer):
+            return False
+        return "training" in inspect.signature(self.operation.call).parameters
+
+    @contextlib.contextmanager
+    def in_training(self):
+        """Run it in training mode, in float32, with the same random numbers each time.
+
+        Whether it draws some is what is given.
+        """
+        generators = seed_generators(self.operation)
+        states = [keras.ops.convert_to_numpy(g.state.value) for g in generators]
+        precise, self.precise = self.precise, False
+        self.training, self._states = True, list(zip(generators, states))
+        try:
+            yield bool(generators)
+        finally:
+            self._draw_as_before()
+            self.precise, self.training, self._states = precise, False, []
+
+    def _draw_as_before(self):
+        for generator, state in self._states:
+            generator.state.assign(state)
+
     def run(self, arrays, edits=(), stays=None):
         """Its outputs (list of arrays), with entries of the call edited."""
+        self._draw_as_before()
         try:
             call = edited(self.call, edits, stays)
             anew = any(edit.place[0] == "config" for edit in edits)
@@ -97,7 +127,7 @@ class Probe:
         if "training" not in inspect.signature(operation.call).parameters:
             return operation.call
         return lambda *args, **kwargs: operation.call(
-            *args, **{**kwargs, "training": False}
+            *args, **{**kwargs, "training": self.training}
         )
 
     # Sizes --------------------------------------------------------------------
@@ -107,7 +137,7 @@ class Probe:
         for length in _LENGTHS:
             self.sizes = [self._shapes(length, 2 + len(found))]
             try:
-                self._require_repeatable()
+                self.require_repeatable()
             except Unobservable as refusal:
                 refusals.append(refusal)
                 continue
@@ -122,7 +152,8 @@ class Probe:
     def _is_open(self):
         return self.shortened or any(None in tensor.shape for tensor in self.tensors)
 
-    def _require_repeatable(self):
+    def require_repeatable(self):
+        """Refuse an operation that gives out other values for the same arrays."""
         arrays = self.draw(np.random.default_rng(0), DRAWS[0])
         for one, other in zip(self.run(arrays), self.run(arrays)):
             if one.shape != other.shape or not np.array_equal(

@@ -1,9 +1,11 @@
 """The decisive experiment: channels at their fill values against channels removed."""
 
+import itertools
+
 import numpy as np
 
 from nestrade_lib.dependency.observation.probe import DRAWS, Unobservable
-from nestrade_lib.dependency.observation.reach import codes
+from nestrade_lib.dependency.observation.reach import codes, reach
 
 
 class Removal:
@@ -26,13 +28,47 @@ class Removal:
             arrays = self._filled(rng, draw, size, kept)
             expected = self.probe.run(arrays)
             try:
-                found = self._without(arrays, kept, edits)
+                found = self.without(arrays, kept, edits)
             except Unobservable as reason:
                 return f"{reason}, once some of them are removed"
             if not self._same(suggestion, kept, expected, found):
                 return "gives other values for the rest once some are removed"
             finite |= np.array([np.isfinite(y).any() or not y.size for y in found])
         return None if np.all(finite) else "gives no finite number"
+
+    def difference_in_training(self, suggestion, channels, edits=()):
+        """Why it is no cut in training mode (``None``: it is one).
+
+        A layer that draws a random number for each channel draws others for fewer: of its
+        outputs only the shapes are compared, and what they depend on.
+        """
+        if not self.probe.has_training_mode:
+            return None
+        codings = [codes(len(source.nodes)) for source in self.sources]
+        before = list(map(reach, itertools.repeat(self.probe), self.sources, codings))
+        with self.probe.in_training() as is_random:
+            try:
+                self.probe.require_repeatable()
+                if not is_random:
+                    return self.difference(suggestion, channels, edits)
+                for source, coding, one in zip(self.sources, codings, before):
+                    for axes, others in zip(one, reach(self.probe, source, coding)):
+                        if any((b & ~a).any() for a, b in zip(axes, others)):
+                            return "mixes channels in training"
+                return self._misfit(suggestion, channels, edits)
+            except Unobservable as reason:
+                return f"{reason} in training"
+
+    def _misfit(self, suggestion, channels, edits):
+        """Why the outputs on fewer channels have other shapes than expected."""
+        rng = np.random.default_rng(0)
+        kept = self._mask(rng, suggestion, channels[: (len(channels) + 1) // 2])
+        arrays = self.probe.draw(rng, DRAWS[0])
+        expected = _staying(suggestion, kept, self.probe.run(arrays))
+        shapes = [y.shape for y in self.without(arrays, kept, edits)]
+        if shapes != [y.shape for y in expected]:
+            return "gives out other shapes in training once some are removed"
+        return None
 
     def fills(self, suggestion, channels):
         """What each position of the output axes holds once its channel is cut.
@@ -86,7 +122,8 @@ class Removal:
             array[..., places] = source.fill[places]
         return arrays
 
-    def _without(self, arrays, kept, edits):
+    def without(self, arrays, kept, edits):
+        """Its outputs on inputs without the channels that do not stay."""
         arrays = list(arrays)
         for source in self.sources:
             arrays[source.tensor] = np.compress(
@@ -96,13 +133,17 @@ class Removal:
 
     def _same(self, suggestion, kept, expected, found):
         """Whether outputs on fewer channels are those on all, without those channels."""
-        if len(expected) != len(found):
-            return False
-        expected = list(expected)
-        for output, axis in suggestion.places:
-            stays = kept[suggestion.places[output, axis]]
-            expected[output] = np.compress(stays, expected[output], axis)
-        return all(map(_equal, expected, found))
+        expected = _staying(suggestion, kept, expected)
+        return len(expected) == len(found) and all(map(_equal, expected, found))
+
+
+def _staying(suggestion, kept, outputs):
+    """The outputs without the channels that do not stay."""
+    outputs = list(outputs)
+    for output, axis in suggestion.places:
+        stays = kept[suggestion.places[output, axis]]
+        outputs[output] = np.compress(stays, outputs[output], axis)
+    return outputs
 
 
 def _equal(one, other):
