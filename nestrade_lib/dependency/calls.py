@@ -65,8 +65,27 @@ def _watch(function, args, kwargs):
 
     attempt = _Attempt(function, inside)
     with watched_calls(watch):
-        keras.Operation.compute_output_spec(attempt, *args, **kwargs)
+        try:
+            keras.Operation.compute_output_spec(attempt, *args, **kwargs)
+            is_inferred = all(map(_is_whole, inside[0]))
+        except (TypeError, ValueError):
+            is_inferred = False
+        if not is_inferred:  # Keras knows no shape for some operation: it has to run
+            args, kwargs = tree.map_structure(_zeros, (args, kwargs))
+            attempt.call(*args, **kwargs)
     return [call for seen in inside[0] for call in _listed(*seen)]
+
+
+def _is_whole(seen):
+    """Whether the output shape of a call and of those inside it has no open length."""
+    *_, shape, nested = seen
+    return None not in shape and all(map(_is_whole, nested))
+
+
+def _zeros(leaf):
+    if isinstance(leaf, keras.KerasTensor):
+        return keras.ops.zeros(leaf.shape, leaf.dtype)
+    return leaf
 
 
 def _tensors(arguments):
