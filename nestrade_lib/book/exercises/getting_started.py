@@ -5,6 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.accuracy import require_accuracy
 from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.costs import count_costs
 
@@ -131,7 +132,5 @@ def check_small_network(
     """
     macs = count_costs(model).macs
     assert macs <= 229_300, f"Not yet: {macs:,} MACs are more than 229,300."
-    logits = model.predict(x_test, batch_size=1000, verbose=0)
-    accuracy = float((logits.argmax(axis=1) == y_test).mean())
-    assert accuracy >= 0.97, f"Not yet: {accuracy:.1%} of the test digits, not 97 %."
+    require_accuracy(model, x_test, y_test, 0.97)
     print("Right: small and good. The book makes such networks out of large ones.")

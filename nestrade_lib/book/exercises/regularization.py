@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.accuracy import require_accuracy
 from nestrade_lib.book.exercises.self_check import self_check
 
 
@@ -119,7 +120,5 @@ def check_few_units(
     kernel = keras.ops.convert_to_numpy(network.get_layer("hidden").kernel)
     units = int(np.abs(kernel).any(axis=0).sum())
     assert units <= 12, f"Not yet: {units} units of 'hidden' are at work, more than 12."
-    logits = network.predict(x_test, batch_size=1000, verbose=0)
-    accuracy = float((logits.argmax(axis=1) == y_test).mean())
-    assert accuracy >= 0.89, f"Not yet: {accuracy:.1%} of the test digits, not 89 %."
+    require_accuracy(network, x_test, y_test, 0.89)
     print("Right: few units, and nearly all of the accuracy.")

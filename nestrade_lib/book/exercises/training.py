@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import numpy as np
 
+from nestrade_lib.book.exercises.accuracy import require_accuracy
 from nestrade_lib.book.exercises.self_check import self_check
 from nestrade_lib.costs import count_costs
 from nestrade_lib.dependency import ChannelGraph, trace
@@ -128,7 +129,5 @@ def check_two_budgets(
         ("parameters", costs.params, int(0.01 * 431_080)),
     ]:
         assert cost <= limit, f"Not yet: {cost:,} {name} are more than {limit:,}."
-    logits = network.predict(x_test, batch_size=1000, verbose=0)
-    accuracy = float((logits.argmax(axis=1) == y_test).mean())
-    assert accuracy >= 0.96, f"Not yet: {accuracy:.1%} of the test digits, not 96 %."
+    require_accuracy(network, x_test, y_test, 0.96)
     print("Right: within both budgets, and still above 96 % of the digits.")
