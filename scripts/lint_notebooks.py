@@ -144,7 +144,9 @@ def exercises_and_quiz(notebook):
     ]
     if sum(counts) < EXERCISES or not all(counts):
         yield f"the exercises are {sum(counts)}, not {EXERCISES} in three grades"
-    questions = len(re.findall(r"^[`:]{3,}\{dropdown\} \d\.", text, re.MULTILINE))
+    # A fence of backticks ends where code stands in its first line.
+    question = r"^(?::{3,}\{dropdown\} \d\.|`{3,}\{dropdown\} \d\.[^`\n]*$)"
+    questions = len(re.findall(question, text, re.MULTILINE))
     if questions < QUESTIONS:
         yield f"the quiz has {questions} questions, not {QUESTIONS}"
 

@@ -165,6 +165,7 @@ def test_lint_names_what_is_wrong_with_a_cell(notebook, message, cell, changes):
         ("**Build.**", "**Buy.**", "the exercises are 4"),
         ("**Build.** Add.\n", "", "the exercises are 4"),
         ("{dropdown} 5. ", "{dropdown} ", "the quiz has 4 questions"),
+        ("{dropdown} 5. ", "{dropdown} 5. `x` ", "the quiz has 4 questions"),
         ("What is", "We told you of", "'told' in plainer words"),
     ],
 )
