@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import (
     Budget,
     Nestrade,
@@ -22,7 +23,6 @@ from nestrade_lib import (
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.dependency import registry
 from nestrade_lib.report import Report
-from tests.support.cuts import random_cut
 
 pytestmark = pytest.mark.any_backend
 
@@ -383,3 +383,16 @@ def test_half_precision_halves_the_activations():
 def test_what_cannot_be_counted_is_refused(model, message):
     with pytest.raises(ValueError, match=message):
         count_costs(model)
+
+
+@pytest.mark.parametrize(
+    "operation, macs",
+    [
+        (lambda x: keras.ops.nanmedian(x, axis=1), 6 * 2),
+        (lambda x: keras.ops.inner(x, np.ones((3, 6))), 4 * 3 * 6 + 4 * 3 * 2),
+    ],
+)
+def test_operations_whose_shape_keras_does_not_infer_are_counted(operation, macs):
+    x = keras.Input((4, 6))
+    network = keras.Model(x, kl.Dense(2)(operation(x)))
+    assert count_costs(network).macs == macs

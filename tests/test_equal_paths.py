@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import Budget, Nestrade, Schedule, count_costs, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.importance import bn_scale, magnitude
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.probes import random_inputs
-from tests.support.cuts import OPTIMIZERS, random_cut, randomize, trained
+from tests.support.cuts import OPTIMIZERS, randomize, trained
 from tests.support.small import EAGER
 
 pytestmark = pytest.mark.any_backend

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import Budget, Nestrade, count_costs, trace
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.surgery import cut
-from tests.support.cuts import random_cut, randomize
+from tests.support.cuts import randomize
 from tests.support.structure_cases import CASES
 
 pytestmark = pytest.mark.any_backend

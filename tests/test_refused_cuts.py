@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import Nestrade, RefusedCut, Schedule, register_rule, trace, verify
 from nestrade_lib.surgery import cut, rehearsal
 from nestrade_lib.surgery.rounding import tolerance
 from nestrade_lib.training import pruned_network
-from tests.support.cuts import random_cut
 from tests.support.small import EAGER, SOON, X, Y, mlp
 
 pytestmark = pytest.mark.any_backend

@@ -4,12 +4,10 @@ import keras
 import pytest
 from keras import layers as L
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import restructure, trace
 from nestrade_lib.surgery.probes import random_inputs
-from tests.support.cuts import (
-    random_cut,
-    randomize,
-)
+from tests.support.cuts import randomize
 
 
 def of_backend(name):

@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 from keras import layers as L
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import Distillation, create_loss, restructure, trace
 from nestrade_lib.distillation import Teacher
 from nestrade_lib.surgery import cut
-from tests.support.cuts import outputs, random_cut, randomize
+from tests.support.cuts import outputs, randomize
 
 WORDS = np.array([["red", "green"], ["blue", "red"], ["red", "a b"], ["?", ""]])
 LINES = np.array([["red green"], ["blue blue"], ["red"], ["what"]])

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import trace, verify
 from nestrade_lib.dependency import group_channels
 from nestrade_lib.surgery import cut
@@ -13,7 +14,6 @@ from tests.support.cuts import (
     assert_same,
     kept_size,
     outputs,
-    random_cut,
     randomize,
     trained,
     zero_channels,

@@ -6,13 +6,13 @@ import pytest
 from keras import layers as L
 from keras import optimizers
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import restructure, trace, verify
 from nestrade_lib.optimizers import innermost
 from nestrade_lib.surgery.probes import random_inputs
 from tests.support.cuts import (
     assert_same,
     outputs,
-    random_cut,
     randomize,
     small_network,
     trained,

@@ -12,17 +12,11 @@ from hypothesis import strategies as st
 from keras import layers as L
 from keras import ops
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import UnsupportedLayer, trace
 from nestrade_lib.surgery import cut, verify
 from nestrade_lib.surgery.probes import random_inputs
-from tests.support.cuts import (
-    assert_same,
-    kept_size,
-    outputs,
-    random_cut,
-    randomize,
-    zero_channels,
-)
+from tests.support.cuts import assert_same, kept_size, outputs, randomize, zero_channels
 
 EXAMPLES = int(os.environ.get("STRUCTURE_EXAMPLES", "20"))
 ACTIVATIONS = ["relu"] * 3 + [

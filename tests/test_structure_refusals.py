@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers as L
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import (
     Nestrade,
     RefusedCut,
@@ -17,7 +18,7 @@ from nestrade_lib import (
 )
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, verify
 from nestrade_lib.surgery.probes import random_inputs
-from tests.support.cuts import assert_same, outputs, random_cut, randomize, trained
+from tests.support.cuts import assert_same, outputs, randomize, trained
 
 
 @keras.saving.register_keras_serializable("tests")

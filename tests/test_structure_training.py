@@ -13,19 +13,13 @@ import pytest
 from keras import layers as L
 from keras import optimizers
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import count_costs, restructure, trace, verify
 from nestrade_lib.configuration import blank_variables
 from nestrade_lib.costs import ChannelCosts
 from nestrade_lib.surgery.probes import random_inputs
 from nestrade_lib.surgery.rounding import tolerance
-from tests.support.cuts import (
-    outputs,
-    random_cut,
-    randomize,
-    small_network,
-    trained,
-    zero_channels,
-)
+from tests.support.cuts import outputs, randomize, small_network, trained, zero_channels
 
 
 def test_training_goes_on_alike():
@@ -207,7 +201,8 @@ from keras import optimizers
 import numpy as np
 from nestrade_lib import restructure, trace, verify
 from nestrade_lib.surgery.probes import random_inputs
-from tests.support.cuts import random_cut, small_network
+from benchmarks.structures.rows import random_cut
+from tests.support.cuts import small_network
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     network = small_network()

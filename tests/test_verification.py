@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib import create_loss, create_resnet, trace, verify
 from nestrade_lib.surgery import cut
 from nestrade_lib.surgery.rounding import tolerance
-from tests.support.cuts import random_cut
 
 pytestmark = pytest.mark.any_backend
 

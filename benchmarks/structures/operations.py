@@ -38,8 +38,7 @@ _LAYERS = {
     UpSampling3D ZeroPadding3D Cropping3D SpatialDropout3D""",
     RGB: """RandomBrightness RandomContrast RandomFlip RandomRotation RandomTranslation
     RandomZoom RandomGrayscale RandomHue RandomSaturation RandomInvert RandomSharpness
-    RandomPosterization RandomShear RandomErasing Solarization AutoContrast
-    Equalization""",
+    RandomPosterization RandomShear RandomErasing Solarization AutoContrast""",
 }
 _CALLS = {
     # Elements moved
@@ -102,7 +101,6 @@ _CALLS = {
     "new_axis": (lambda x: x[:, None], V),
     "flip_channels": (lambda x: ops.flip(x, -1), V),
     "fliplr": (lambda x: ops.fliplr(x), P),
-    "broadcast_to": (lambda x: ops.broadcast_to(x[:, None], (2, 3, 6))[:, 0], V),
     "depth_to_space": (lambda x: ops.depth_to_space(x, 2), W),
     "space_to_depth": (lambda x: ops.space_to_depth(x, 2), P),
     "diagonal": (lambda x: ops.diagonal(x, axis1=1, axis2=2), P),
@@ -163,9 +161,8 @@ _CALLS = {
     "einsum_array": (
         lambda x: ops.einsum("btd,de->bte", x, np.ones((6, 3), "float32")), S
     ),
-    "concatenate_array": (
-        lambda x: ops.concatenate([x, ops.broadcast_to(np.ones((1, 2), "float32"),
-                                                       (ops.shape(x)[0], 2))], -1), V
+    "concatenate_ones": (
+        lambda x: ops.concatenate([x, ops.ones_like(x[:, :2])], -1), V
     ),
     # Products
     "matmul": (lambda x: ops.matmul(x, ops.transpose(x, (0, 2, 1))), S),
@@ -280,11 +277,22 @@ def _with_itself(operation, x):
 
 def _layer(name, x):
     needs = {
-        "RandomBrightness": (0.1,), "RandomContrast": (0.1,), "RandomRotation": (0.1,),
-        "RandomTranslation": (0.1, 0.1), "RandomZoom": (0.1,), "RandomHue": (0.1,),
-        "RandomSaturation": (0.1,), "RandomSharpness": (0.1,),
+        "RandomBrightness": (0.1,),
+        "RandomContrast": (0.1,),
+        "RandomRotation": (0.1,),
+        "RandomTranslation": (0.1, 0.1),
+        "RandomZoom": (0.1,),
+        "RandomHue": (0.1,),
+        "RandomSaturation": (0.1,),
+        "RandomSharpness": (0.1,),
         "RandomPosterization": (4,),
-    }  # fmt: skip
+        "GaussianNoise": (0.1,),
+    }
+    needs |= {f"AveragePooling{n}D": (2,) for n in (1, 2, 3)}
+    needs |= dict.fromkeys(
+        ("Dropout", "GaussianDropout", "AlphaDropout", *(f"SpatialDropout{n}D" for n in (1, 2, 3))),
+        (0.1,),
+    )  # fmt: skip
     return getattr(L, name)(*needs.get(name, ()))(x)
 
 

@@ -45,9 +45,9 @@ def page(record):
         "The command `python -m benchmarks.structures` cuts the networks below and writes "
         "`benchmarks/results/structures.json`; this page is made from that record by `python "
         "-m benchmarks.structures.page`. *MACs left* is a share of those at first. *Difference* "
-        "is the largest relative one, of outputs and gradients, between the smaller network "
-        "and the original with the cut channels at zero: what rounding makes, where the "
-        "outcome is *cut*. *What stays* names what keeps the other channels.\n",
+        "is the largest relative one between the outputs of the smaller network and those of "
+        "the original with the cut channels at zero: what rounding makes, where the outcome "
+        "is *cut*. *What stays* names what keeps the other channels.\n",
     ]
     for kind, (title, text) in KINDS.items():
         rows = [row for row in record["rows"] if row["kind"] == kind]

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from benchmarks.structures.rows import random_cut
 from nestrade_lib.costs import ChannelCosts
-from tests.support.cuts import random_cut
 
 ALL = """MobileNetV3Small MobileNetV2 VGG16 ResNet50 ResNet50V2 DenseNet121 EfficientNetB0
 EfficientNetV2B0 ConvNeXtTiny Xception InceptionV3 NASNetMobile""".split()

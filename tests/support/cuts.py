@@ -23,17 +23,6 @@ def randomize(network, seed=0):
             variable.assign(value)
 
 
-def random_cut(graph, seed=1, share=0.5):
-    """Half of the channels, at least one left wherever one has to be."""
-    rng = np.random.default_rng(seed)
-    mask = rng.random(graph.count) > share
-    for sets in graph.widths.values():
-        for groups in sets:
-            if not mask[groups].any():
-                mask[rng.choice(groups)] = True
-    return mask
-
-
 def kept_size(graph, path, mask):
     """The number of elements that a cut leaves of a variable."""
     fixed, axes = graph.factors(path)
