@@ -10,6 +10,7 @@ import copy
 import sys
 
 import keras
+from keras.src.backend.common import global_state
 
 # Classes ----------------------------------------------------------------------
 
@@ -61,10 +62,9 @@ def all_layers(layer):
     return layer._flatten_layers()
 
 
-def seed_generators(layer):
-    """What a layer and those inside it draw random numbers from."""
-    values = (v for x in all_layers(layer) for v in vars(x).values())
-    return [v for v in values if isinstance(v, keras.random.SeedGenerator)]
+def open_scopes():
+    """The list of the name scopes that are open: Ctrl-C may leave one open for good."""
+    return global_state.get_global_attribute("name_scope_stack", [], True)
 
 
 def inner_layers(layer):

@@ -37,6 +37,7 @@ from nestrade_lib.training.checks import (
 from nestrade_lib.training.data import data_adapter
 from nestrade_lib.training.data.array_adapter import count_samples
 from nestrade_lib.training.facade import NetworkFacade
+from nestrade_lib.training.interrupts import name_scopes_closed
 from nestrade_lib.training.outcome import warn_if_missed
 from nestrade_lib.training.pruned_network import PrunedNetwork
 from nestrade_lib.training.run import Run
@@ -283,7 +284,8 @@ class Nestrade(NetworkFacade):
         callbacks = callback_list(callbacks, verbose, epochs, data.steps, self.network)
         self.history = self.network.history
         run = Run(self, data, range(initial_epoch, epochs), callbacks, validation)
-        run.train(backup_dir)
+        with name_scopes_closed():
+            run.train(backup_dir)
         warn_if_missed(run)
         return self.history
 

@@ -33,6 +33,14 @@ def batch(rows=8):
     return np.ones((rows, 4), "float32"), np.zeros((rows, 2), "float32")
 
 
+def test_open_name_scopes():
+    with keras.name_scope("outer"):
+        assert [scope.name for scope in internals.open_scopes()] == ["outer"]
+        internals.open_scopes().clear()
+        assert keras.Variable(0.0, name="free").path == "free"
+    assert internals.open_scopes() == []
+
+
 def test_classes_without_public_names():
     x = keras.Input((4,))
     assert internals.from_keras(kl.Dense) and internals.from_keras(keras.Model.call)

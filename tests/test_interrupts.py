@@ -10,6 +10,7 @@ import pytest
 
 import nestrade_lib
 from nestrade_lib import Nestrade, Schedule
+from nestrade_lib.internals import open_scopes
 from nestrade_lib.training import pruned_network
 from tests.support.small import X, Y, mlp
 
@@ -69,3 +70,18 @@ def test_ctrl_c_at_twenty_moments_leaves_usable_networks(monkeypatch):
         )
     trainer.network.fit(X, Y, verbose=0)
     assert np.isfinite(trainer.evaluate(X, Y, verbose=0)).all()
+
+
+class InterruptedInScope(keras.callbacks.Callback):
+    """Ctrl-C between the moment that a name scope is open and that it would be closed."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        keras.name_scope("open").__enter__()
+        raise KeyboardInterrupt
+
+
+def test_no_name_scope_stays_open():
+    trainer = Nestrade(mlp(), 0.5)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, Y, verbose=0, callbacks=[InterruptedInScope()])
+    assert not open_scopes()

@@ -113,7 +113,8 @@ class Builder:
         x = self.pick()
         kind = self.draw(st.sampled_from(["batch"] * 3 + ["group", "layer", "rms"]))
         if kind == "group":
-            return L.GroupNormalization(x.shape[-1] // 2 or 1)(x)
+            width = x.shape[-1]
+            return L.GroupNormalization(width // 2 if width % 2 == 0 else 1)(x)
         if kind == "batch":
             scale, center = self.draw(st.booleans()), self.draw(st.booleans())
             return L.BatchNormalization(scale=scale, center=center)(x)

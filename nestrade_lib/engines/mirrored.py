@@ -38,9 +38,9 @@ from nestrade_lib.internals import (
     loss_tracker,
     restore_clipping,
     restore_draws,
-    seed_generators,
 )
 from nestrade_lib.optimizers import innermost
+from nestrade_lib.seeds import seed_generators
 
 
 class Mirrored(Engine):

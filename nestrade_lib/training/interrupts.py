@@ -1,4 +1,4 @@
-"""What an interrupt leaves behind: a network whose variables have values.
+"""What an interrupt leaves behind: a network whose variables have values, and no scopes.
 
 Keras on JAX takes the values out of a network's variables while it trains or evaluates,
 and puts them back at the end. An exception in between leaves variables without any.
@@ -10,7 +10,7 @@ import threading
 
 import keras
 
-from nestrade_lib.internals import has_value
+from nestrade_lib.internals import has_value, open_scopes
 
 
 @contextlib.contextmanager
@@ -31,6 +31,17 @@ def values_kept(variables, values=None):
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None
         raise
+
+
+@contextlib.contextmanager
+def name_scopes_closed():
+    """Close the name scopes that an interrupt leaves open: they would rename later layers."""
+    scopes = open_scopes()
+    before = list(scopes)
+    try:
+        yield
+    finally:
+        scopes[:] = before
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.dependency.observation.edits import edited
-from nestrade_lib.internals import seed_generators
+from nestrade_lib.seeds import seed_generators
 
 # A function may hide its input at some values: a ReLU below zero, a shrinkage near it;
 # and a logarithm makes no number of what is below zero.
