@@ -272,6 +272,7 @@ def test_whether_a_seed_was_set():
     assert internals.is_seeded()
 
 
+@tensorflow_only
 def test_a_generator_becomes_the_data_set_that_keras_makes():
     batches = [(np.ones((n, 4), "float32"), None) for n in (3, 3, 1)]
     found = list(keras_data.dataset_of(iter(batches)))
