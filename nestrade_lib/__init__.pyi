@@ -12,6 +12,7 @@ from .dependency import UnsupportedLayer as UnsupportedLayer
 from .dependency import register_rule as register_rule
 from .dependency import trace as trace
 from .distillation import Distillation as Distillation
+from .exports import export as export
 from .models import create_loss as create_loss
 from .models import create_nestrade_model as create_nestrade_model
 from .models import create_optimizer as create_optimizer
@@ -19,6 +20,7 @@ from .networks import create_model as create_model
 from .networks import create_resnet as create_resnet
 from .regularizers import ChannelOptimizer as ChannelOptimizer
 from .regularizers import GroupLasso as GroupLasso
+from .runtimes import load_export as load_export
 from .schedule import Budget as Budget
 from .schedule import Schedule as Schedule
 from .surgery import RefusedCut as RefusedCut

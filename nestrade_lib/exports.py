@@ -1,0 +1,275 @@
+"""A network as a file for another runtime: LiteRT, in float or int8, and ONNX.
+
+Keras writes the files: this module checks what is asked, reports what a format lacks in
+one sentence, and leaves a whole file or none.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from nestrade_lib.runtimes import require_package
+
+SUFFIXES = {"litert": ".tflite", "litert-int8": ".tflite", "onnx": ".onnx"}
+_PACKAGES = {"litert": ["tensorflow"], "onnx": ["onnx", "tf2onnx"]}
+
+
+def export(model, path, to="litert", calibration=None):
+    """Write a network as a file that runs without Keras.
+
+    The file takes and returns float numbers and batches of any size. In an int8 file
+    every operation between is in int8 where LiteRT has it so: weights and activations take
+    a quarter of the bytes, and their ranges are those of ``calibration``.
+
+    Parameters
+    ----------
+    model : keras.Model or Nestrade
+        Built.
+    path : str or path
+        Ends in ``.tflite`` or ``.onnx``. A file that is there is replaced, once
+        the new one is whole.
+    to : {"litert", "litert-int8", "onnx"}
+        LiteRT (once TensorFlow Lite) needs TensorFlow, and ONNX the packages ``onnx`` and
+        ``tf2onnx``: ``pip install 'nestrade-lib[export]'``.
+    calibration : array, or a nested structure of arrays
+        For int8: some 100 to 500 samples of what the network will see, as it takes them.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ValueError
+        If an argument does not fit, or the format lacks an operation, which is named.
+    ModuleNotFoundError
+        If a package is missing, by name.
+    OSError
+        If the file cannot be written; what was at ``path`` stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> from nestrade_lib import load_export
+    >>> path = export(network, Path(tempfile.mkdtemp(), "small.tflite"))
+    >>> x = np.ones((3, 4), "float32")
+    >>> bool(np.allclose(load_export(path)(x), network(x), atol=1e-5))
+    True
+    """
+    if not isinstance(model, keras.Model):  # of a trainer
+        model = getattr(model, "network", model)
+    path = _checked(model, path, to)
+    samples = _samples(model, to, calibration)
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder, f"export{path.suffix}")
+        try:
+            with _quiet():
+                _write(model, draft, to, samples)
+        except OSError:
+            raise
+        except Exception as error:
+            raise ValueError(_reason(to, str(error))) from error
+        _replace(path, draft.read_bytes())
+    return path
+
+
+# What is asked ------------------------------------------------------------------
+
+
+def _checked(model, path, to):
+    if to not in SUFFIXES:
+        raise ValueError(f"to: expected one of {', '.join(SUFFIXES)}, got {to!r}.")
+    if not isinstance(model, keras.Model) or not model.built:
+        raise ValueError(
+            f"model: expected a keras.Model that is built, got {model!r}. "
+            "Call it on a batch first."
+        )
+    path = Path(path)
+    if path.suffix != SUFFIXES[to]:
+        raise ValueError(
+            f"path: expected a name that ends in {SUFFIXES[to]!r} for to={to!r}, "
+            f"got {path.name!r}."
+        )
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"path: there is no folder {str(path.parent)!r}. Make it first."
+        )
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            f"to: {to!r} needs TensorFlow as Keras' backend, which is {backend!r} here. "
+            "Save the network as .keras, and export it in a process that sets "
+            "KERAS_BACKEND=tensorflow."
+        )
+    for package in _PACKAGES[to.partition("-")[0]]:
+        require_package(package)
+    return path
+
+
+def _samples(model, to, calibration):
+    """Arrays by the names of the inputs, or None where there is nothing to calibrate."""
+    if to != "litert-int8":
+        if calibration is not None:
+            raise ValueError(
+                f"calibration: expected None for to={to!r}, which has no ranges to find. "
+                "to='litert-int8' takes samples."
+            )
+        return None
+    if calibration is None:
+        raise ValueError(
+            "calibration: expected samples for to='litert-int8', got None. Give some 100 "
+            "to 500 of the training inputs, such as x_train[:200]."
+        )
+    if not _inputs(model):
+        raise ValueError(
+            "model: int8 needs a functional or sequential model, whose inputs have names. "
+            "nestrade_lib.unroll makes one of a subclassed model."
+        )
+    arrays = [np.asarray(part) for part in keras.tree.flatten(calibration)]
+    if len(arrays) != len(model.inputs):
+        raise ValueError(
+            f"calibration: expected {len(model.inputs)} arrays, one per input, "
+            f"got {len(arrays)}."
+        )
+    for tensor, array in zip(model.inputs, arrays):
+        _check_samples(tensor, array)
+    if len({len(array) for array in arrays}) > 1:
+        raise ValueError(
+            "calibration: expected as many samples for each input, "
+            f"got {', '.join(str(len(array)) for array in arrays)}."
+        )
+    return {t.name: a.astype(t.dtype) for t, a in zip(model.inputs, arrays)}
+
+
+def _check_samples(tensor, array):
+    expected = ("samples", *tensor.shape[1:])
+    fits = array.ndim == len(expected) and len(array)
+    fits = fits and all(e in (None, a) for e, a in zip(expected[1:], array.shape[1:]))
+    if not fits:
+        shape = ", ".join("any" if e is None else str(e) for e in expected)
+        raise ValueError(
+            f"calibration: expected an array of shape ({shape}) for the input "
+            f"{tensor.name!r}, got {array.shape}."
+        )
+    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+        raise ValueError(
+            f"calibration: expected finite numbers for the input {tensor.name!r}, "
+            f"got {array.dtype} with values that are none."
+        )
+
+
+# What Keras writes ---------------------------------------------------------------
+
+
+def _write(model, path, to, samples):
+    if to == "onnx":
+        import onnx
+
+        # Without it, Keras refuses a network that was loaded and never called.
+        signature = {"input_signature": _signature(model)} if _inputs(model) else {}
+        model.export(path, format="onnx", verbose=False, **signature)
+        onnx.checker.check_model(str(path))
+        return
+    import tensorflow as tf
+
+    kinds = tf.lite.OpsSet
+    options = {"target_spec": {"supported_ops": [kinds.TFLITE_BUILTINS]}}
+    if samples is not None:
+        rows = range(len(next(iter(samples.values()))))
+
+        def representative():
+            for row in rows:
+                part = {name: array[row : row + 1] for name, array in samples.items()}
+                yield "serving_default", part
+
+        options = {
+            "target_spec": {"supported_ops": [kinds.TFLITE_BUILTINS_INT8]},
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": representative,
+        }
+    model.export(path, format="litert", verbose=False, **options)
+
+
+def _inputs(model):
+    """The inputs of a model that has them before it is called."""
+    return getattr(model, "inputs", None) or []
+
+
+def _signature(model):
+    """What the network takes, as Keras' exports want it: one argument, as it is nested."""
+    nested = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
+
+    def spec(x):
+        return keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name)
+
+    return [keras.tree.map_structure(spec, nested)]
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Neither warnings nor logs of the converters: errors are raised."""
+    loggers = [logging.getLogger(name) for name in ("tf2onnx", "tensorflow", "absl")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels):
+                logger.setLevel(level)
+
+
+def _reason(to, text):
+    """Why there is no file, in one sentence, and what to do."""
+    unknown = re.findall(r"'tf\.(\w+)' op|No Op registered for (\w+)", text)
+    names = {first or second for first, second in unknown}
+    if names or to == "litert":  # unknown to LiteRT, in whatever numbers
+        other = "to='litert'" if to == "onnx" else "to='onnx'"
+    else:
+        names = set(re.findall(r"'tfl\.(\w+)' op", text))
+        other = "to='litert'"
+    if to == "litert-int8":
+        other = f"{other}, in float"
+    if not names:
+        first = text.strip().partition("\n")[0][:200]
+        return (
+            f"{to} cannot take this network: {first} Try {other}. No file was written."
+        )
+    mend = "Use others in their place"
+    if any(name.startswith("TensorList") for name in names):
+        mend = "Make recurrent layers with unroll=True"
+    return (
+        f"{to} lacks these operations: {', '.join(sorted(names))}. {mend}, or try "
+        f"{other}. No file was written."
+    )
+
+
+def _replace(path, content):
+    """Write a file whole or not at all, in place of what is there."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(
+            error.errno,
+            f"{len(content):,} bytes cannot be written: {reason}",
+            str(path),
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
