@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
-        test-colab test-backends \
+        test-colab test-backends course slides \
         map address environments vendor lock clean
 
 help: ## Name these commands
@@ -52,6 +52,12 @@ lab: .venv/stamp ## Open the chapters in JupyterLab
 
 notebooks: .venv/stamp ## Run every notebook and store its outputs
 	@$(BIN)/python -m scripts.execute_notebooks
+
+course: .venv/stamp ## Make students' and teachers' notebooks of the chapters
+	@$(BIN)/python -m scripts.course
+
+slides: .venv/stamp ## Make slides of each chapter from its own cells
+	@$(BIN)/python -m scripts.slides
 
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

@@ -1,4 +1,4 @@
-"""Fetch what the pages load, so that they need no network: MathJax and fonts.
+"""Fetch what pages and slides load, so that they need no network: MathJax, reveal.js, fonts.
 
     python scripts/vendor.py            download again, with npm, into assets/vendor/
     python scripts/vendor.py --check    compare the files with VENDOR.json, offline
@@ -29,6 +29,12 @@ PACKAGES = {
     MATHJAX: {
         "LICENSE": "mathjax/LICENSE",
         "es5/output/chtml/fonts/woff-v2/*.woff": "mathjax/output/chtml/fonts/woff-v2/*",
+    },
+    "reveal.js@5.2.1": {
+        "LICENSE": "reveal/LICENSE",
+        "dist/reveal.css": "reveal/reveal.css",
+        "dist/reveal.js": "reveal/reveal.js",
+        "plugin/notes/notes.js": "reveal/notes.js",
     },
     "@fontsource-variable/literata@5.3.0": {
         "LICENSE": "literata/LICENSE",

@@ -50,6 +50,7 @@ tests/test_equal_paths.py
 chapters/regularization.ipynb
 appendix/solutions/getting-started.ipynb
 chapters/input-pipelines.ipynb
+tests/test_course.py
 tests/test_harness.py
 tests/test_structure_cases.py
 tests/test_structure_training.py

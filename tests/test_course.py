@@ -1,0 +1,98 @@
+"""The course: what students get, what the teacher gets, and what the grader gives."""
+
+import re
+
+import nbformat
+import pytest
+from nbformat import v4
+
+from scripts.course import filled, notebook_of
+from scripts.exercises import chapters, exercises_of
+from scripts.grade import grade, main
+from scripts.plain_markdown import plain
+
+ANSWERED = ("input-pipelines", "structure-optimization")
+PARTS = ("# Setup", "# Your answer", "# Check of")
+
+
+def exercises_alone(*names):
+    """One notebook of the exercises of these chapters, which solutions need no more of."""
+    cells = [cell for name in names for cell in notebook_of(name).cells]
+    return v4.new_notebook(cells=[c for c in cells if c.source.startswith(PARTS)])
+
+
+def answers(*names):
+    return {task.name: task.answer for name in names for task in exercises_of(name)}
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_a_chapter_has_ten_points_and_a_stub_for_each_exercise(chapter):
+    tasks = exercises_of(chapter)
+    assert len(tasks) == 6 and sum(task.points for task in tasks) == 10
+    source = "\n".join(cell.source for cell in notebook_of(chapter).cells)
+    for task in tasks:
+        assert source.count(task.stub) == source.count(task.check) == 1
+        compile(task.stub, task.name, "exec")
+        compile(task.answer, task.name, "exec")
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_student_notebooks_hold_no_answer_and_no_output(chapter):
+    student, teacher = notebook_of(chapter), notebook_of(chapter, teacher=True)
+    for notebook in (student, teacher):
+        nbformat.validate(notebook)
+        text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        assert not re.search(r"^[`:]{3,}\{|\{\w+\}`|\]\(\)|OWNER", text, re.MULTILINE)
+    assert not any(cell.get("outputs") for cell in student.cells)
+    given = "\n".join(cell.source for cell in student.cells)
+    for task in exercises_of(chapter):
+        solution = [cell.source for cell in task.worked]
+        assert not any(source in given for source in solution if len(source) > 40)
+    shown = "\n".join(cell.source for cell in teacher.cells)
+    original = nbformat.read(f"chapters/{chapter}.ipynb", as_version=4)
+    hidden = [
+        answer.strip()
+        for cell in original.cells
+        for answer in re.findall(r"\{dropdown\} .+\n((?:.+\n)+?)[`:]{3}", cell.source)
+    ]
+    assert len(hidden) >= 6
+    for answer in hidden:
+        lines = [
+            line for line in plain(answer).splitlines() if line and "(" not in line
+        ]
+        assert all(line in shown and line not in given for line in lines)
+
+
+def test_solutions_score_full_marks_in_whatever_order_checks_stand():
+    notebook = filled(exercises_alone(*ANSWERED), answers(*ANSWERED))
+    # A deleted check and one that was changed count as ours.
+    checks = [c for c in notebook.cells if c.source.startswith("# Check of")]
+    notebook.cells.remove(checks[0])
+    checks[1].source = checks[1].source.splitlines()[0]
+    marks = grade(notebook)
+    assert [mark for mark in marks if mark.points < mark.most] == []
+    assert sum(mark.points for mark in marks) == 20
+
+
+def test_empty_and_wrong_answers_score_none(tmp_path, capsys):
+    notebook = exercises_alone(*chapters())
+    wrong = {
+        "gs-macs": "gs_macs = 288",
+        "gs-halved": "gs_halved = 'a'",
+        "gs-l1": "def l1_penalty(kernel, strength):\n    return float('nan')",
+        "ip-need": "raise SystemExit",
+        "ip-pace": "ip_pace = (",
+        "ip-share": "def rows(*_):\n    raise KeyboardInterrupt",
+        "so-parameters": "so_parameters = []",
+    }
+    path = tmp_path / "student.ipynb"
+    nbformat.write(filled(notebook, wrong), path)
+    other = tmp_path / "other.ipynb"
+    nbformat.write(v4.new_notebook(), other)
+    table = tmp_path / "marks.csv"
+    assert main([str(path), str(other), "--csv", str(table)]) == 1
+    shown = capsys.readouterr()
+    assert f"{path}: 0 of 70 points" in shown.out
+    assert "Not yet: 288 MACs are those of one output position." in shown.out
+    assert "without an exercise" in shown.err
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 1 + 42 + 1
