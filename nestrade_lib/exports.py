@@ -128,7 +128,7 @@ def _samples(model, to, calibration):
             "calibration: expected samples for to='litert-int8', got None. Give some 100 "
             "to 500 of the training inputs, such as x_train[:200]."
         )
-    if not _inputs(model):
+    if not _sample_inputs(model):
         raise ValueError(
             "model: int8 needs a functional or sequential model, whose inputs have names. "
             "nestrade_lib.unroll makes one of a subclassed model."
@@ -174,7 +174,9 @@ def _write(model, path, to, samples):
         import onnx
 
         # Without it, Keras refuses a network that was loaded and never called.
-        signature = {"input_signature": _signature(model)} if _inputs(model) else {}
+        signature = (
+            {"input_signature": _signature(model)} if _sample_inputs(model) else {}
+        )
         model.export(path, format="onnx", verbose=False, **signature)
         onnx.checker.check_model(str(path))
         return
@@ -198,7 +200,7 @@ def _write(model, path, to, samples):
     model.export(path, format="litert", verbose=False, **options)
 
 
-def _inputs(model):
+def _sample_inputs(model):
     """The inputs of a model that has them before it is called."""
     return getattr(model, "inputs", None) or []
 
