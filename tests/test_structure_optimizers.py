@@ -142,6 +142,7 @@ def test_verification_sees_lost_exclusions():
 @pytest.mark.parametrize("scaled", [False, True])
 def test_what_is_set_on_an_optimizer_beside_its_configuration_is_carried_over(scaled):
     network = small_network()
+    keras.saving.register_keras_serializable("tests")(Gentle)  # whatever ran before
     inner = Gentle(0.01)
     inner.gentleness = 0.25
     network.compile(optimizers.LossScaleOptimizer(inner) if scaled else inner, "mse")
