@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from benchmarks.record import RESULTS, Record, environment
-from benchmarks.training import compiled
+from benchmarks.training import TUNED, compiled
 from nestrade_lib import (
     Budget,
     Nestrade,
@@ -79,10 +79,10 @@ def by_training(case, multiple):
     note = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter())
     )
-    schedule = Schedule(start=0.2, stop=0.6, cuts=2, round_to=multiple or 1)
+    schedule = Schedule(0.2, 0.6, 2, round_to=multiple or 1, max_pruning_ratio=0.35)
     budget = BUDGET if multiple else 1
     network = compiled(case.build(case.side))
-    trainer = Nestrade(network, budget, schedule=schedule, growth=1)
+    trainer = Nestrade(network, budget, **TUNED | {"schedule": schedule, "growth": 1})
     start = time.perf_counter()
     trainer.fit(x, y, case.batch, epochs=case.epochs, verbose=0, callbacks=[note])
     return trainer.network, {

@@ -27,7 +27,7 @@ from nestrade_lib import (
 # between them, where the time goes: batch norms, additions, activations.
 BUDGET = Budget(macs=0.25, activation_bytes=0.5)
 # Multiples of 16 are as good as of 8, and sooner cuts cost little: `experiments.jsonl`.
-SCHEDULE = Schedule(start=0.08, stop=0.2, cuts=5, round_to=16)
+SCHEDULE = Schedule(start=0.08, stop=0.2, cuts=5, round_to=16, max_pruning_ratio=0.35)
 
 
 def network():
@@ -39,7 +39,7 @@ def configurations(epochs):
     trains = {
         dense: lambda data, seed: train_plainly(network(), data, epochs),
         small: lambda data, seed: train_smaller(
-            network(), data, epochs, BUDGET, SCHEDULE, growth=1
+            network(), data, epochs, BUDGET, schedule=SCHEDULE, growth=1
         ),
         by_macs: lambda data, seed: train_smaller(
             network(), data, epochs, BUDGET.shares["macs"]

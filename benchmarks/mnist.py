@@ -14,6 +14,7 @@ import argparse
 from benchmarks import baselines
 from benchmarks.record import RESULTS
 from benchmarks.training import (
+    BY_DEFAULT,
     Data,
     Runs,
     lenet5,
@@ -28,11 +29,11 @@ BUDGETS = (0.5, 0.25, 0.1, 0.067, 0.03)
 CURVE_EPOCHS, CURVE_SEEDS = 8, 3
 
 # Less time for the same budget: it is met sooner, and batches grow more.
-SWIFT = Schedule(start=0.05, stop=0.1, cuts=5)
+SWIFT = Schedule(start=0.05, stop=0.1, cuts=5, max_pruning_ratio=0.35)
 # A tenth leaves room for what a longer dense phase finds.
-LATE = Schedule(start=0.25, stop=0.45, cuts=10)
+LATE = Schedule(start=0.25, stop=0.45, cuts=10, max_pruning_ratio=0.35)
 # Few parameters take longer to find: more epochs dense, more and later cuts.
-PATIENT = Schedule(start=8 / 30, stop=12 / 30, cuts=12)
+PATIENT = Schedule(start=8 / 30, stop=12 / 30, cuts=12, max_pruning_ratio=0.35)
 
 # The dense phase of PATIENT is long enough to make a good teacher.
 TAUGHT = Distillation()
@@ -47,11 +48,24 @@ def rows(epochs=None):
             lenet5(), data, epochs, budget, **options
         )
 
+    def by_default(budget):
+        return lambda data, seed: train_smaller(
+            lenet5(), data, short, budget, **BY_DEFAULT
+        )
+
     both = Budget(macs=0.067, params=0.01)
     return {
         "dense": (
             lambda data, seed: train_plainly(lenet5(), data, short),
             {"method": "dense", "epochs": short},
+        ),
+        "default": (
+            by_default(0.067),
+            {"method": "nestrade", "macs": 0.067, "epochs": short, **BY_DEFAULT},
+        ),
+        "tenth-default": (
+            by_default(0.1),
+            {"method": "nestrade", "macs": 0.1, "epochs": short, **BY_DEFAULT},
         ),
         "small": (
             smaller(0.067, short),

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 
 from benchmarks.record import RESULTS, Record
-from benchmarks.training import BATCH, Data, compiled, lenet5
+from benchmarks.training import BATCH, TUNED, Data, compiled, lenet5
 from nestrade_lib import Nestrade, Schedule, load_mnist, trace
 from nestrade_lib.choice import choose
 from nestrade_lib.costs import ChannelCosts
@@ -143,7 +143,7 @@ def whole_run(seed, data, epochs=20):
     """LeNet-5 to 6.7 % of its MACs: its time, how often its step is traced, its pieces."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    trainer = Nestrade(compiled(lenet5()), 0.067)
+    trainer = Nestrade(compiled(lenet5()), 0.067, **TUNED)
     x, y = data.train
     with counted("train_step") as tracings, counted("fit") as pieces:
         clock, processor = time.perf_counter(), time.process_time()
@@ -209,8 +209,9 @@ def many_cuts(seed, data, cuts=60, samples=2560):
     """
     keras.utils.set_random_seed(seed)
     x, y = (a[:samples] for a in data.train)
-    schedule = Schedule(start=0.05, stop=0.95, cuts=cuts)
-    trainer = Nestrade(compiled(lenet5()), 0.05, schedule=schedule, growth=1)
+    schedule = Schedule(0.05, 0.95, cuts, max_pruning_ratio=0.35)
+    options = TUNED | {"schedule": schedule, "growth": 1}
+    trainer = Nestrade(compiled(lenet5()), 0.05, **options)
     sizes = Sizes(trainer)
     trainer.fit(x, y, batch_size=128, epochs=cuts, verbose=0, callbacks=[sizes])
     return sizes.figures()

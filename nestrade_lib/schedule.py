@@ -17,6 +17,7 @@ from nestrade_lib.checks import is_number, is_whole
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
 SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the run
+OF_SINGLE_SCORES = 0.35  # of a layer, in one cut
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
 
@@ -117,22 +118,22 @@ class Schedule:
 
     Attributes
     ----------
-    start : float or None
-        The first interval begins. None for after 6 √n of n steps, at most a fifth: a
+    start : float, optional
+        The first interval begins. By default after 6 √n of n steps, at most a fifth: a
         network settles in some steps, which are a smaller share of a longer run.
-    stop : float or None
-        The last cut falls. None for three times as late as `start`, and at least a tenth
-        of the run later.
+    stop : float, optional
+        The last cut falls. By default three times as late as `start`, and at least a
+        tenth of the run later.
     cuts : int
         Number of cuts between them.
     shrink : int
         Optimizer steps in which chosen groups go to zero, or two thirds of the
         interval where that is shorter.
-    max_pruning_ratio : float
-        Share of a layer that one cut may take: most scores are of single groups, and a
-        layer halved at once loses more than their sum. (Those of ``importance="kfac"``
-        count that: with them, take 1.) One channel, or one block of `round_to`, may
-        always go.
+    max_pruning_ratio : float, optional
+        Share of a layer that one cut may take. One channel, or one block of `round_to`,
+        may always go. By default 1 with ``importance="kfac"``, whose scores count what
+        the channels that stay can take over, and 0.35 with others: their scores are of
+        single groups, and a layer halved at once loses more than their sum.
     round_to : int
         Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
         the matrix units of GPUs.
@@ -145,17 +146,17 @@ class Schedule:
     Examples
     --------
     >>> Schedule(start=0.2, stop=0.6).cuts
-    8
-    >>> schedule = Schedule(start=None, stop=None)
+    4
+    >>> schedule = Schedule()
     >>> [round(schedule.window(steps)[0] * steps) for steps in (100, 900, 10_000)]
     [20, 180, 600]
     """
 
-    start: float | None = 0.05
-    stop: float | None = 0.15
-    cuts: int = 8
+    start: float | None = None
+    stop: float | None = None
+    cuts: int = 4
     shrink: int = 60
-    max_pruning_ratio: float = 0.35
+    max_pruning_ratio: float | None = None
     round_to: int = 1
 
     def __post_init__(self):
@@ -166,7 +167,7 @@ class Schedule:
             1 if stop is None else stop
         )
         ratio = self.max_pruning_ratio
-        is_share = is_number(ratio) and 0 < ratio <= 1
+        is_share = ratio is None or is_number(ratio) and 0 < ratio <= 1
         rules = [
             ("start and stop", is_way, "0 <= start < stop <= 1"),
             ("max_pruning_ratio", is_share, "a share in (0, 1]"),
@@ -177,6 +178,12 @@ class Schedule:
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
+
+    def ratio(self, importance) -> float:
+        """Give `max_pruning_ratio`, or what suits these scores."""
+        if self.max_pruning_ratio is not None:
+            return self.max_pruning_ratio
+        return 1.0 if importance == "kfac" else OF_SINGLE_SCORES
 
     def window(self, steps: int) -> tuple[float, float]:
         """Give `start` and `stop` of a run of so many steps, as shares of it."""

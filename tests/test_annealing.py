@@ -140,7 +140,7 @@ def test_a_step_is_traced_once_per_network(monkeypatch, distill):
         return step(self, *args)
 
     monkeypatch.setattr(keras.Model, "train_step", counted)
-    trainer = Nestrade(mlp(), 0.3, schedule=SOON, growth=1, distill=distill)
+    trainer = Nestrade(mlp(), 0.3, schedule=SOON, distill=distill)
     trainer.fit(X, Y, batch_size=16, epochs=8, verbose=0)
     # A teacher comes into the loss of a network that was traced without one.
     assert len(traced) == len(trainer.cuts) + 1 + (distill is not None)

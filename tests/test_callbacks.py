@@ -116,7 +116,7 @@ def test_callbacks_of_keras_work_with_each_wrapper_of_optimizers(name, tmp_path)
         ),
         keras.callbacks.EarlyStopping(patience=9, restore_best_weights=True),
     ]
-    trainer = Nestrade(mlp(OPTIMIZERS[name]()), 0.4, schedule=SOON, growth=1)
+    trainer = Nestrade(mlp(OPTIMIZERS[name]()), 0.4, schedule=SOON)
     trainer.fit(X, Y, epochs=4, verbose=0, validation_data=(X, Y), callbacks=callbacks)
     assert trainer.met and len(trainer.history.epoch) == 4
     np.testing.assert_allclose(rates, [0.01 / n for n in range(1, 5)], rtol=1e-5)

@@ -91,9 +91,10 @@ def train(trainer, data=(X, Y), batch_size=16, **options):
     return weights, history.history, [cut.widths for cut in trainer.cuts]
 
 
+TUNED = {"importance": "taylor", "anneal": "twice"}
 CASES = {
-    "cuts": lambda: (build(0.4, growth=1, run_eagerly=False), (X, Y)),
-    "growth": lambda: (build(Budget(params=0.5)), (X, Y)),
+    "cuts": lambda: (build(0.4, run_eagerly=False), (X, Y)),
+    "growth": lambda: (build(Budget(params=0.5), growth=2, **TUNED), (X, Y)),
     "no cuts": lambda: (build(1), (X, Y)),
     "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),
     "taken back": lambda: (build(Budget(max_accuracy_drop=0.001)), (X, Y)),

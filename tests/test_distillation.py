@@ -177,7 +177,11 @@ def test_a_weight_of_one_leaves_nothing_to_the_labels():
         weights = []
         for late in (Y, (Y + 1) % 3):
             network = classifier(CASES["sparse logits"][0])
-            trainer = Nestrade(network, 0.4, schedule=half, distill=distill)
+            how = {
+                "schedule": half,
+                "importance": "taylor",
+            }  # which asks no later labels
+            trainer = Nestrade(network, 0.4, distill=distill, **how)
             trainer.fit(Changing(late), epochs=5, verbose=0)
             weights.append(trainer.network.get_weights())
         same = all(np.array_equal(a, b) for a, b in zip(*weights, strict=True))
@@ -206,7 +210,7 @@ def test_a_teacher_answers_once_to_arrays_and_teaches_the_same(monkeypatch):
     weights, counts, metrics = [], [], []
     for data in ((X, Y, 32), (AsBatches(), None, None)):
         network = classifier(CASES["sparse logits"][0])
-        trainer = Nestrade(network, 0.4, schedule=CUTS, growth=1, distill=0.7)
+        trainer = Nestrade(network, 0.4, schedule=CUTS, distill=0.7)
         beside = WEIGHTS if data[1] is not None else None
         history = trainer.fit(
             *data, sample_weight=beside, shuffle=False, epochs=6, verbose=0

@@ -159,7 +159,7 @@ def test_evaluation_and_prediction_are_traced_once_for_a_network():
 def test_data_that_come_in_batches_are_shared_too():
     found = []
     for engine in (start("single"), start(devices=2)):
-        trainer = Nestrade(build(engine), 0.4, schedule=CUTS, growth=1, engine=engine)
+        trainer = Nestrade(build(engine), 0.4, schedule=CUTS, engine=engine)
         trainer.fit(batches(), epochs=4, verbose=0)
         found.append([keras.ops.convert_to_numpy(v) for v in trainer.network.weights])
     assert difference(*found) < 1e-6
@@ -190,7 +190,7 @@ def test_lists_vector_metrics_and_embeddings_go_the_same_way():
             network.compile(
                 "adam", [create_loss(), "mse"], metrics=[["accuracy"], ["mae"]]
             )
-        trainer = Nestrade(network, 0.5, schedule=CUTS, growth=1, engine=engine)
+        trainer = Nestrade(network, 0.5, schedule=CUTS, engine=engine)
         y = [Y, FLAT[:, :1]]
         trainer.fit([FLAT, FLAT], y, batch_size=32, epochs=4, verbose=0)
         weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.weights]
@@ -254,7 +254,7 @@ def test_a_run_goes_on_on_another_number_of_devices(tmp_path):
         for engine, last in kills:
             kill = KillIn(last)
             network = build(engine, normed, lambda: optimizers.SGD(0.02))
-            how = {"schedule": CUTS, "growth": 1, "engine": engine}
+            how = {"schedule": CUTS, "engine": engine}
             fit = {"batch_size": 32, "epochs": 5, "verbose": 0, "callbacks": [kill]}
             trainer = Nestrade(network, 0.4, **how)
             try:

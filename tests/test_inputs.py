@@ -197,7 +197,7 @@ def test_a_run_takes_and_refuses_what_keras_does(name):
     keras.utils.set_random_seed(0)
     expected = losses(make().fit, data(), options)
     schedule = Schedule(0.4, 0.9, cuts=1, shrink=1)
-    trainer = Nestrade(network, 0.7, schedule=schedule, anneal=None, growth=1)
+    trainer = Nestrade(network, 0.7, schedule=schedule, anneal=None)
     found = losses(trainer.fit, data(), options)
     assert (found is None) == (expected is None), (found, expected)
     if found is not None:

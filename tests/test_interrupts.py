@@ -52,7 +52,7 @@ def test_ctrl_c_at_twenty_moments_leaves_usable_networks(monkeypatch):
 
     def new():
         schedule = Schedule(start=0.3, stop=0.9, cuts=1, shrink=2)
-        return Nestrade(mlp(run_eagerly=True), 0.5, schedule=schedule, growth=1)
+        return Nestrade(mlp(run_eagerly=True), 0.5, schedule=schedule)
 
     trained(new(), Calls())  # which makes calls that later runs do not
     trained(new(), calls := Calls())

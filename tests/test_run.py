@@ -186,7 +186,7 @@ def test_batches_are_numbered_without_overlap_where_several_make_one_execution()
             spans.append(range(begun[-1], batch + 1))
 
     network = mlp(steps_per_execution=4, run_eagerly=False)
-    trainer = Nestrade(network, 0.5, schedule=SOON, growth=1)
+    trainer = Nestrade(network, 0.5, schedule=SOON)
     trainer.fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=[Watch()])
     assert [batch for span in spans for batch in span] == [*range(12)] * 3
     assert trainer.met and int(trainer.optimizer.iterations) == 3 * 12
@@ -289,7 +289,7 @@ def test_no_graph_of_a_network_of_before_a_cut_is_kept():
                 kept[len(trainer.cuts)] = graphs()
 
     steadily = Schedule(start=0.1, stop=0.9, cuts=6, shrink=2)
-    trainer = Nestrade(mlp(run_eagerly=False), 0.3, schedule=steadily, growth=1)
+    trainer = Nestrade(mlp(run_eagerly=False), 0.3, schedule=steadily)
     trainer.fit(X, Y, epochs=6, verbose=0, callbacks=[Count()])
     assert len(kept) >= 5
     *before, last = list(kept.values())[1:]

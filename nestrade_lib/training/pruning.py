@@ -25,7 +25,9 @@ def choose_if_due(run):
         if is_search and not accept_or_end_search(run):
             return
         progress, is_last = timetable.begin_round()
-        max_pruning_ratio = 1.0 if is_last else trainer.schedule.max_pruning_ratio
+        max_pruning_ratio = (
+            1.0 if is_last else trainer.schedule.ratio(trainer.importance)
+        )
         start = time.perf_counter()
         mask = run.pruned.choose(progress, _scores(run), max_pruning_ratio)
         mask = run.engine.broadcast(mask).astype(bool)
@@ -166,7 +168,7 @@ def _curvature_scores(run, taylor):
     """
     if not run.preview:  # a generator that has ended
         return taylor
-    batch_size = len(arrays_of(run.preview[0])[0])
+    batch_size = arrays_of(run.preview[0])[0].shape[0]
     scores = kfac(run.network, run.pruned.graph, run.preview)
     return np.where(np.isnan(scores), batch_size / 2 * taylor, scores)
 

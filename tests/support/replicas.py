@@ -47,7 +47,7 @@ def build(engine, stack=plain, optimizer="adam", loss=None, **options):
 
 def train(engine, stack, optimizer, budget, distill=None, **options):
     network = build(engine, stack, optimizer)
-    how = {"schedule": CUTS, "growth": 1, "distill": distill}
+    how = {"schedule": CUTS, "distill": distill}
     trainer = Nestrade(network, budget, **how, engine=engine)
     x = X if stack is normed else FLAT
     settings = {

@@ -120,7 +120,6 @@ def main():
         network,
         0.4,
         schedule=Schedule(start=0.2, stop=0.6, cuts=2, shrink=4),
-        growth=1,
         distill=0.5,
         engine=engine,
     )

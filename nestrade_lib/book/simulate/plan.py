@@ -91,7 +91,7 @@ def nestrade_seconds(
     >>> network = Workload(batch=64, rate=160, gradient_bytes=100e6)
     >>> setting = network, SimulatedCluster(), 1, 10_000
     >>> [round(nestrade_seconds(*setting, budget)) for budget in (1, 0.25)]
-    [4048, 1273]
+    [4024, 1273]
     """
     budget, schedule = Budget.of(budget), schedule or Schedule()
     if "macs" not in budget.shares:
@@ -139,7 +139,7 @@ def plan(
     >>> plan(resnet, SimulatedCluster(between=12.5e9, overlap=2), 1024, steps=8000)
     simulated, 1,024 devices, 8,000 steps
     dense          223,809 samples/s  efficiency 100%  run     39.0 min
-    Nestrade       895,234 samples/s  efficiency 100%  run     12.8 min
+    Nestrade       895,234 samples/s  efficiency 100%  run     12.9 min
     """
     budget = Budget.of(budget)
     cut = nestrade_seconds(workload, cluster, devices, steps, budget, schedule, retrace)
