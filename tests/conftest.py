@@ -58,6 +58,7 @@ tests/test_foreseen_costs.py
 tests/test_engines_agreement.py
 tests/test_launch.py
 tests/test_package.py
+tests/test_cli.py
 """.split()
 
 
