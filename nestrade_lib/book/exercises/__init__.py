@@ -10,6 +10,12 @@ Right: half a unit closer to zero, and never past it.
 """
 
 from nestrade_lib.book.exercises.choices import check_choice
+from nestrade_lib.book.exercises.comparison import (
+    check_fixed_time,
+    check_front,
+    check_paired_interval,
+    check_seeds_needed,
+)
 from nestrade_lib.book.exercises.data_parallel import (
     check_lighter_vgg,
     check_merged_statistics,
@@ -63,6 +69,8 @@ __all__ = [
     "check_dropout_variance",
     "check_elastic_step",
     "check_few_units",
+    "check_fixed_time",
+    "check_front",
     "check_hours_between_failures",
     "check_kept_rows",
     "check_l1_penalty",
@@ -73,13 +81,15 @@ __all__ = [
     "check_merged_statistics",
     "check_needed_rate",
     "check_node_names",
+    "check_paired_interval",
     "check_read_newest",
     "check_reading_scores",
     "check_ring_traffic",
+    "check_seeds_needed",
+    "check_shifted",
     "check_small_network",
     "check_soft_threshold",
     "check_softmax",
-    "check_shifted",
     "check_two_budgets",
     "check_weighted_average",
     "check_worker_rows",

@@ -55,6 +55,18 @@ CHOICES = {
         "c": "the first epoch describes a network that training then changed.",
         "d": RIGHT + "it was fixed in advance, so the test set has chosen nothing.",
     },
+    "cp-masks": {
+        "a": "a multiplication by zero takes as long as another one.",
+        "b": RIGHT + "a row of zeros is packed into few bytes; nothing else shrinks.",
+        "c": "masks set weights to zero and leave every layer its width.",
+        "d": "it holds every weight as a number, zeros too, until it is packed.",
+    },
+    "cp-random": {
+        "a": "the networks are small and accurate; only the scores have shown nothing.",
+        "b": "with the same widths from scratch you would know; here they were not drawn.",
+        "c": RIGHT + "what random channels reach, the scores have not earned.",
+        "d": "few seeds leave a wide interval: no difference was found, none was excluded.",
+    },
     "ip-pace": {
         "a": "the device works 5 of how many milliseconds?",
         "b": RIGHT + "it works 5 of every 8 milliseconds.",

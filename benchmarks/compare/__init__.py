@@ -1,0 +1,1 @@
+"""Nestrade beside what else makes a network small: the same work, row by row in turn."""

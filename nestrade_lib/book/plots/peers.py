@@ -1,0 +1,59 @@
+"""Methods beside each other: what each costs, and how often it errs."""
+
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from nestrade_lib.book.plots.style import BLUE, GREY, INK, style
+
+
+def plot_fronts(
+    panels: Mapping[str, Mapping[str, tuple[float, float]]], marked: str = "Nestrade"
+) -> Figure:
+    """Draw test errors over a cost, a panel per cost, with the Pareto front of each.
+
+    Parameters
+    ----------
+    panels : dict of str to dict of str to (float, float)
+        By the cost's name: of each method its cost and its test error.
+    marked : str
+        The method whose dot has a colour.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> points = {"Nestrade": (10, 1.5), "thinner": (10, 2.0), "dense": (100, 1.2)}
+    >>> figure = plot_fronts({"% of the MACs": points})
+    >>> plt.close(figure)
+    """
+    with style():
+        figure, axes = plt.subplots(
+            1, len(panels), figsize=(4 * len(panels), 4), sharey=True, squeeze=False
+        )
+        for axis, (cost, points) in zip(axes[0], panels.items(), strict=True):
+            axis.plot(*zip(*_front(points)), color=GREY, lw=4, zorder=0)
+            places = sorted(points.items(), key=lambda item: item[1][1])
+            for n, (name, (x, y)) in enumerate(places, start=1):
+                colour = BLUE if name == marked else INK
+                axis.plot(x, y, "o", ms=6, color=colour)
+                axis.annotate(str(n), (x, y), (4, 3), textcoords="offset points",
+                              color=colour, fontsize=9)  # fmt: skip
+            axis.set(xlabel=cost, xscale="log", yscale="log")
+            axis.minorticks_off()
+        axes[0, 0].set_ylabel("% test error")
+        figure.tight_layout()
+    return figure
+
+
+def _front(points):
+    """The points that no other one beats in both, by their cost."""
+    best, front = float("inf"), []
+    for cost, error in sorted(points.values()):
+        if error < best:
+            front.append((cost, error))
+            best = error
+    return front
