@@ -63,9 +63,7 @@ def magnitude(network, graph):
     (6,)
     """
     paths = variable_paths(network.variables)
-    weights = {
-        paths[id(v)]: ops.convert_to_numpy(v) for v in network.trainable_variables
-    }
+    weights = {paths[id(v)]: ops.convert_to_numpy(v) for v in network.weights}
     squares = graph.sums(
         {path: w.astype("float64") ** 2 for path, w in weights.items()}
     )

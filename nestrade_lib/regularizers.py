@@ -18,6 +18,7 @@ import numpy as np
 from keras import ops
 
 from nestrade_lib.checks import is_number, is_whole, require
+from nestrade_lib.dependency.frozen import partly_frozen
 from nestrade_lib.engines.replicas import assign_on_replicas, sum_over_replicas
 from nestrade_lib.importance import group_sums
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
@@ -156,11 +157,12 @@ class ChannelOptimizer(OptimizerWrapper):
         self.scores = self.add_variable(size, name="scores", initializer="zeros")
         self.remaining = self.add_variable(size, name="remaining", initializer="zeros")
         super().build(variables)
-        self._produced = list(_produced_slices(self.graph, variables))
+        self._produced = list(_slices(self.graph, variables, "produce"))
+        self._scored = self._scored_slices(variables)
 
     def before_step(self, grads, variables):
         # The gradients of replicas are parts of one sum, of which the square is taken.
-        change = group_sums(self._produced, variables, grads, self.graph.count + 1)
+        change = group_sums(self._scored, variables, grads, self.graph.count + 1)
         change = sum_over_replicas(change) / self.inner_optimizer.scale_loss(1.0)
         change = ops.cast(
             ops.where(ops.isfinite(change), change, 0.0), self.scores.dtype
@@ -168,6 +170,28 @@ class ChannelOptimizer(OptimizerWrapper):
         kept = self.memory * self.scores
         scores = kept + (1 - self.memory) * ops.square(change)
         assign_on_replicas([(self.scores, scores)])
+
+    def _scored_slices(self, variables):
+        """What each group is scored by: the weights that make it, where all of them train.
+
+        To first order, those that read a channel say the same of it.
+        """
+        scored, is_read = list(self._produced), np.zeros(self.graph.count + 1, bool)
+        consumed = list(_slices(self.graph, variables, "consume"))
+        for _, _, groups in consumed:
+            is_read[groups] = True
+        by_readers = is_read & partly_frozen(self.graph, variables)
+        if by_readers.any():
+            scored = [
+                (*slot, self._only(~by_readers, groups)) for *slot, groups in scored
+            ]
+            scored += [
+                (*slot, self._only(by_readers, groups)) for *slot, groups in consumed
+            ]
+        return scored
+
+    def _only(self, chosen, groups):
+        return np.where(chosen[groups], groups, self.graph.count)
 
     def after_step(self, variables):
         left = ops.convert_to_tensor(self.remaining)
@@ -185,10 +209,10 @@ class ChannelOptimizer(OptimizerWrapper):
         assign_on_replicas(pairs)
 
 
-def _produced_slices(graph, variables):
-    """Triples (index of variable, axis, group of each position), for what produces."""
+def _slices(graph, variables, role):
+    """Triples (index of variable, axis, group of each position), of those in a role."""
     for index, variable in enumerate(variables):
         path = graph.path(variable)
         for axis, groups in enumerate(graph.labels[path]):
-            if groups is not None and graph.roles[path][axis] == "produce":
+            if groups is not None and graph.roles[path][axis] == role:
                 yield index, axis, np.where(groups < 0, graph.count, groups)

@@ -94,7 +94,7 @@ def test_layers_may_be_frozen_and_thawed_between_fits(trainable):
     assert trainer.cuts
     if not trainable:
         left = keras.ops.convert_to_numpy(trainer.network.layers[0].kernel)
-        np.testing.assert_array_equal(left, kernel)
+        assert {tuple(c) for c in left.T} < {tuple(c) for c in kernel.T}
 
 
 @pytest.mark.parametrize(

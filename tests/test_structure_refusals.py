@@ -120,8 +120,9 @@ def test_refusals_name_causes_and_not_all_layers():
     base = keras.applications.MobileNetV2((32, 32, 3), include_top=False, weights=None)
     base.trainable = False
     network = keras.Sequential([base, L.GlobalAveragePooling2D(), L.Dense(2)])
+    network.compile("sgd", "mse")
     with pytest.raises(ValueError, match="frozen") as refusal:
-        trace(network)
+        Nestrade(network, 0.5)
     assert len(str(refusal.value)) < 400
 
 

@@ -65,12 +65,9 @@ def test_frozen_flags_are_carried_over():
     network = small_network()
     network.get_layer("conv").trainable = False
     graph = trace(network)
-    assert set(graph.layers) == {
-        "conv2d" if "conv2d" in graph.layers else graph.layers[0]
-    }
     smaller = restructure(network, random_cut(graph), graph)
     assert not smaller.get_layer("conv").trainable
-    assert smaller.get_layer("conv").filters == 6
+    assert smaller.get_layer("conv").filters == 6  # read after a sigmoid, without bias
     assert [v.trainable for v in smaller.variables] == [
         v.trainable for v in network.variables
     ]

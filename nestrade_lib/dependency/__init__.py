@@ -29,9 +29,10 @@ def trace(
 ) -> ChannelGraph:
     """Find the channel groups of a network.
 
-    Inputs and outputs of the network are never cut. Nor are the channels that
-    enter or leave a frozen layer (``trainable=False``): its weights stay as they
-    are, to the last one.
+    Inputs and outputs of the network are never cut. Nor are channels that a frozen layer
+    (``trainable=False``) reads: nothing could learn to do without them. Those that it
+    makes, scales or shifts are cut where what reads them trains; the weights left of it
+    stay as they are.
 
     How channels pass through operations and layers without weights is found by running
     them on random numbers. A layer with weights that has no rule stays as it is, with the

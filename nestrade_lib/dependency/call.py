@@ -9,6 +9,7 @@ import numpy as np
 from keras import activations, tree
 
 from nestrade_lib.arrays import in_order
+from nestrade_lib.dependency.frozen import FROZEN
 from nestrade_lib.dependency.labels import Axis, Channels, plain, without_channels
 from nestrade_lib.dependency.record import Fold, Tag, term
 
@@ -125,7 +126,16 @@ class Call:
         """Multiply ``variable`` by ``factor(kept)`` at each cut."""
         self.record.scales[self.walk.path(variable)] = factor
 
+    @property
+    def is_frozen(self):
+        """Whether the layer has weights, and none that trains."""
+        layer = self.layer
+        is_layer = isinstance(layer, keras.layers.Layer)
+        return is_layer and bool(layer.weights and not layer.trainable)
+
     def _tag(self, variable, axes, role):
+        if role == "consume" and self.is_frozen:
+            self.pin_all(axes.values(), FROZEN)
         rank = len(variable.shape)
         tag = self.record.tags.setdefault(
             self.walk.path(variable), Tag(self.name, [None] * rank, [None] * rank)

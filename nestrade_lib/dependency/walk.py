@@ -18,6 +18,7 @@ from nestrade_lib.dependency.call import (
     bytes_per_number,
 )
 from nestrade_lib.dependency.calls import inner_calls
+from nestrade_lib.dependency.frozen import FROZEN
 from nestrade_lib.dependency.labels import without_channels
 from nestrade_lib.dependency.observed import follow
 from nestrade_lib.dependency.record import Application, Term, term
@@ -121,9 +122,11 @@ class Walk:
         count = find_products(layer)
         if count is not None:
             count(call, outputs[0])
-        if is_frozen(layer):
+        if call.is_frozen and any(
+            self.path(v) in self.record.scales for v in layer.weights
+        ):
             for tensor in call.inputs + outputs:
-                call.pin_all(tensor.axes, "is frozen (trainable=False)")
+                call.pin_all(tensor.axes, FROZEN)
         self.record.applications.append(Application(call.name, outputs))
         if isinstance(layer, keras.Layer) or len(self.record.products) > products:
             held = term(bytes_per_number(layer), outputs[0][1:])
@@ -241,12 +244,6 @@ def is_builtin(layer):
     """Keras' own layers, except those that run the user's code."""
     return from_keras(type(layer)) and not isinstance(
         layer, (keras.layers.Lambda, keras.layers.Wrapper, keras.layers.RNN)
-    )
-
-
-def is_frozen(layer):
-    return isinstance(layer, keras.layers.Layer) and bool(
-        layer.weights and not layer.trainable
     )
 
 

@@ -9,6 +9,7 @@ from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.costs.latency import Latency, Line, measure_latency
 from nestrade_lib.dependency import group_channels, trace
+from nestrade_lib.dependency.frozen import frozen_slices
 from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
@@ -184,6 +185,16 @@ class PrunedNetwork:
         """Trace again if a layer was frozen or thawed meanwhile."""
         if _ids(self.network.trainable_variables) != self._trained:
             self.adopt(self.network)
+
+    def frozen(self, mask):
+        """Triples (number of variable, axis, positions to be cut) of what does not train."""
+        network, graph, goes = self.network, self.graph, np.append(~mask, False)
+        numbers = {graph.path(v): n for n, v in enumerate(network.variables)}
+        found = [
+            (numbers[path], axis, goes[graph.labels[path][axis]])
+            for path, axis in frozen_slices(graph, network.trainable_variables)
+        ]
+        return [each for each in found if each[2].any()]
 
     # While it trains -----------------------------------------------------------
 

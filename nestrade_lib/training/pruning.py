@@ -16,6 +16,8 @@ from nestrade_lib.surgery import cut
 from nestrade_lib.training.interrupts import values_kept
 from nestrade_lib.training.state import AcceptedNetwork, Cut, PruningRound
 
+FROZEN_PARTS = 4  # in which slices that do not train go to zero
+
 
 def choose_if_due(run):
     """Begin a pruning round: choose channels, and let them shrink to zero."""
@@ -38,10 +40,38 @@ def choose_if_due(run):
             run.attach_teacher()
         steps = timetable.steps_to_zero
         cut_at, values = timetable.step + steps, run.pruned.values
-        state.round = PruningRound(mask, cut_at, seconds, values)
+        state.round = PruningRound(mask, cut_at, steps, seconds, values)
         run.best.remember()
         remaining = np.append(np.where(mask, 0.0, steps), 0.0)
         run.network.optimizer.remaining.assign(remaining)
+
+
+def shrink_frozen(run):
+    """Shrink the chosen slices that no optimizer trains; steps until that is due again.
+
+    The optimizer drives those of its variables at each step. The others, such as the scales
+    of frozen norms, go a part of their way at a time, between two pieces of an epoch.
+    """
+    unfinished, network = run.state.round, run.network
+    if unfinished is None:
+        return None
+    left = run.pruned.frozen(unfinished.mask)
+    if not left:
+        return None
+    part = max(1, -(-unfinished.steps // FROZEN_PARTS))
+    ahead = unfinished.cut_at - run.state.timetable.step
+    parts = -(-ahead // part)  # that are still to come
+    level = (parts - 1) / -(-unfinished.steps // part)
+    values = {}
+    for number, axis, chosen in left:
+        array = values.get(number, unfinished.values[number])
+        factors = np.where(chosen, level, 1).astype(array.dtype)
+        shape = [1] * array.ndim
+        shape[axis] = -1
+        values[number] = array * factors.reshape(shape)
+    for number, array in values.items():
+        network.variables[number].assign(array)
+    return ahead - (parts - 1) * part
 
 
 def cut_if_due(run):

@@ -195,7 +195,7 @@ class Run:
             count = data.steps - position
             cut_at = self.state.round and self.state.round.cut_at
             ahead = timetable.steps_ahead(cut_at, is_cutting=not self.trainer.met)
-            count = min(count, ahead or count)
+            count = min(count, ahead or count, pruning.shrink_frozen(self) or count)
             batches = data.take(count)
             if batches is None:
                 self.stop_without_data(epoch)

@@ -45,6 +45,7 @@ class PruningRound:
 
     mask: np.ndarray  # of the network's groups: True stays
     cut_at: int  # step
+    steps: int  # from the choice to the cut
     seconds: float  # that the choice took
     values: list  # of the network and its optimizer before the choice
 

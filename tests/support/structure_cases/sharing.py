@@ -113,7 +113,7 @@ def width_one():
     return image(L.Conv2D(6, 3, activation="relu"), L.Conv2D(1, 3))
 
 
-@case(5)
-def frozen_layers_are_kept():
+@case(4 + 5)
+def frozen_layers_keep_what_they_read():
     frozen = L.Conv2D(4, 3, trainable=False)
     return image(L.Conv2D(6, 3), frozen, L.Conv2D(5, 3), L.ReLU())
