@@ -106,7 +106,7 @@ class Runs:
             | self.settings
             | {"peer": peer.module, "data": self.data(key["network"])}
         )
-        if peer.module == "scratch":
+        if peer.module.startswith("scratch"):
             row = self.record.find(**key | {"peer": "nestrade"})
             if row is None:
                 return {

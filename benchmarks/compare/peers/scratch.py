@@ -4,5 +4,8 @@ from benchmarks.compare.with_keras import build, compiled, fit, of_widths
 
 
 def train(work):
-    network = of_widths(build(work.network), work.widths)
-    return fit(compiled(network, work, work.epochs), work, work.epochs)
+    return fit(compiled(narrow(work), work, work.epochs), work, work.epochs)
+
+
+def narrow(work):
+    return of_widths(build(work.network), work.widths)
