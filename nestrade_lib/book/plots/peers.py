@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 
 from nestrade_lib.book.plots.style import BLUE, GREY, INK, style
 
+_TICKS = [m * 10.0**n for n in range(-3, 6) for m in (1, 2, 3, 5, 7)]
+
 
 def plot_fronts(
     panels: Mapping[str, Mapping[str, tuple[float, float]]], marked: str = "Nestrade"
@@ -42,7 +44,10 @@ def plot_fronts(
                 axis.plot(x, y, "o", ms=6, color=colour)
                 axis.annotate(str(n), (x, y), (4, 3), textcoords="offset points",
                               color=colour, fontsize=9)  # fmt: skip
-            axis.set(xlabel=cost, xscale="log", yscale="log")
+            axis.set(xlabel=cost, xscale="log")
+            least, most = min(x for x, _ in points.values()), max(points.values())[0]
+            ticks = [x for x in _TICKS if 0.9 * least <= x <= 1.1 * most]
+            axis.set_xticks(ticks, [f"{x:g}" for x in ticks])
             axis.minorticks_off()
         axes[0, 0].set_ylabel("% test error")
         figure.tight_layout()
