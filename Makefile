@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
-        test-colab test-backends course slides \
+        test-colab test-backends course slides pdf epub \
         map address environments vendor lock clean
 
 help: ## Name these commands
@@ -58,6 +58,12 @@ course: .venv/stamp ## Make students' and teachers' notebooks of the chapters
 
 slides: .venv/stamp ## Make slides of each chapter from its own cells
 	@$(BIN)/python -m scripts.slides
+
+pdf: book ## Print the whole book as one PDF; needs Chromium
+	@$(BIN)/python -m scripts.pdf
+
+epub: .venv/stamp ## Build the whole book as one EPUB
+	@$(BIN)/python -m scripts.epub
 
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
