@@ -76,9 +76,14 @@ def test_shrink_writes_a_network_within_the_budget(folder, capsys):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(folder, capsys):
-    assert shrink(out="whole.keras", epochs=6) == 0
+    assert shrink(out="whole.keras", epochs=60) == 0
     command = [sys.executable, "-m", "nestrade_lib", "shrink", "dense.keras"]
-    command += ["--data=data.npz", "--budget=macs=0.5", "--epochs=6", "--batch-size=16"]
+    command += [
+        "--data=data.npz",
+        "--budget=macs=0.5",
+        "--epochs=60",
+        "--batch-size=16",
+    ]
     command += ["--out=small.keras", "--backup-dir=backup"]
     process = subprocess.Popen(
         command,
@@ -88,7 +93,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(folder, capsys):
         env=ENVIRONMENT,
     )
     for line in process.stdout:
-        if line.startswith("epoch 2/6"):
+        if line.startswith("epoch 2/60"):
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
@@ -96,8 +101,8 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(folder, capsys):
     assert err.splitlines()[-1].startswith("nestrade: stopped. backup holds its epochs")
     assert not os.path.exists("small.keras")
     capsys.readouterr()
-    assert shrink("--backup-dir", "backup", epochs=6) == 0
-    assert not capsys.readouterr().out.startswith("epoch 1/6")
+    assert shrink("--backup-dir", "backup", epochs=60) == 0
+    assert not capsys.readouterr().out.startswith("epoch 1/60")
     one, other = (keras.models.load_model(f) for f in ("whole.keras", "small.keras"))
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -198,7 +198,7 @@ def _curvature_scores(run, taylor):
     """
     if not run.preview:  # a generator that has ended
         return taylor
-    batch_size = arrays_of(run.preview[0])[0].shape[0]
+    batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
     scores = kfac(run.network, run.pruned.graph, run.preview)
     return np.where(np.isnan(scores), batch_size / 2 * taylor, scores)
 

@@ -153,7 +153,7 @@ def check_devices_for_deadline(devices: int, minutes: float = 20) -> None:
     >>> check_devices_for_deadline(64)
     Traceback (most recent call last):
         ...
-    AssertionError: Not yet: 64 devices take 36.1 minutes.
+    AssertionError: Not yet: 64 devices take 34.6 minutes.
     """
     assert devices % 8 == 0, f"Not yet: {devices} devices do not fill machines of 8."
     taken = _minutes(devices)

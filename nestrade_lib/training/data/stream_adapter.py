@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import arrays_of, map_arrays
+from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
 from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
 
 
@@ -131,15 +131,17 @@ class StreamAdapter(DataAdapter):
             if (batch := next(self._batches, None)) is None:
                 break
             batches.append(batch)
-            count += len(arrays_of(batch)[0])
+            count += arrays_of(batch)[0].shape[0]
         self._batches = itertools.chain(batches, self._batches)
-        return [self._of_one_replica(batch) for batch in batches]
+        return [part for batch in batches for part in self._by_replica(batch)]
 
-    def _of_one_replica(self, batch):
-        """As many samples of a batch as a replica has in a step; x, y and weights."""
+    def _by_replica(self, batch):
+        """A batch in parts of as many samples as a replica has; x, y and weights of each."""
         x, y, weight, *_ = (*self._weighted(_unpacked(batch)), None, None)
-        size = len(arrays_of(x)[0]) // self.engine.replicas
-        return map_arrays(lambda a: a[:size], (x, y, weight))
+        count = arrays_of(x)[0].shape[0]
+        size = max(1, -(-count // self.engine.replicas))
+        for start in range(0, count, size):
+            yield rows_of((x, y, weight), slice(start, start + size))
 
     def take(self, steps):
         first = next(self._batches, None)
