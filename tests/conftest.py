@@ -1,6 +1,7 @@
 """What the unit tests share."""
 
 import gc
+import signal
 from pathlib import Path
 
 import keras
@@ -17,6 +18,9 @@ matplotlib.use("Agg")
 # No test is timed: machines differ, and a first call traces and compiles.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# Tests press Ctrl-C, which programs started in the background ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Devices are fixed when a backend starts; all but the tests of scaling use the first.
 if keras.backend.backend() != "torch":

@@ -91,8 +91,6 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(folder, capsys):
         stderr=subprocess.PIPE,
         text=True,
         env=ENVIRONMENT,
-        # Whoever started the tests in the background had them ignore Ctrl-C.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for line in process.stdout:
         if line.startswith("epoch 2/20"):
