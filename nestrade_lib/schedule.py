@@ -17,6 +17,7 @@ from nestrade_lib.checks import is_number, is_whole
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
 SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the run
+SEARCH_CUTS = 12  # of a search within points of accuracy
 OF_SINGLE_SCORES = 0.35  # of a layer, in one cut
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
@@ -178,6 +179,15 @@ class Schedule:
         for name, holds, expected in rules:
             if not holds:
                 raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
+
+    @classmethod
+    def toward(cls, budget: Budget) -> Schedule:
+        """Give the default toward a budget: a search for the smallest takes small steps.
+
+        >>> Schedule.toward(Budget(max_accuracy_drop=0.5)).cuts
+        12
+        """
+        return cls() if budget.max_accuracy_drop is None else cls(cuts=SEARCH_CUTS)
 
     def ratio(self, importance) -> float:
         """Give `max_pruning_ratio`, or what suits these scores."""

@@ -58,7 +58,7 @@ class Nestrade(NetworkFacade):
     budget : float or Budget
         Share of the MACs to keep, or a :class:`Budget`. 1 is Keras' own ``fit``.
     schedule : Schedule, optional
-        When the cuts fall.
+        When the cuts fall. By default there are four, and twelve toward points of accuracy.
     importance : {"kfac", "taylor"} or callable
         How channel groups are scored: ``"kfac"`` by what the loss would rise once the
         other channels have taken over (``nestrade_lib.kfac``), on the first 512
@@ -138,7 +138,7 @@ class Nestrade(NetworkFacade):
         inputs=None,
     ) -> None:
         budget = Budget.of(budget)
-        schedule = Schedule() if schedule is None else schedule
+        schedule = Schedule.toward(budget) if schedule is None else schedule
         check_trainer(schedule, importance, ignored_layers, anneal, growth, engine)
         self.importance = importance
         self.anneal = anneal

@@ -17,7 +17,7 @@ from nestrade_lib.cli.progress import Progress
 from nestrade_lib.costs import count_costs
 from nestrade_lib.exports import SUFFIXES
 from nestrade_lib.exports import export as export_to
-from nestrade_lib.schedule import Budget, Schedule
+from nestrade_lib.schedule import Budget
 from nestrade_lib.surgery import RefusedCut
 from nestrade_lib.tables import text_table
 from nestrade_lib.trainer import Nestrade
@@ -65,10 +65,6 @@ def shrink(options):
         trainer = Nestrade(
             network,
             budget,
-            schedule=_schedule(budget),
-            importance="kfac",
-            anneal="once",
-            growth=1,
             ignored_layers=options.ignore,
         )
         before = _measure(trainer, held_out)
@@ -94,12 +90,6 @@ def shrink(options):
     print(text_table(rows, "<>>"))
     print(f"wrote {out}")
     return DONE if trainer.met else FAILED
-
-
-def _schedule(budget):
-    """Few cuts, which suit short runs; a search for the smallest network takes small steps."""
-    cuts = 4 if budget.max_accuracy_drop is None else 12
-    return Schedule(start=None, stop=None, cuts=cuts, max_pruning_ratio=1)
 
 
 def _measure(trainer, data):
