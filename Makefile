@@ -45,6 +45,7 @@ lint: .venv/stamp ## Check style, spelling, and what every page keeps to
 	@$(BIN)/python -m scripts.lint_library
 	@$(BIN)/python scripts/module_map.py --check
 	@$(BIN)/python -m scripts.lint_notebooks
+	@$(BIN)/python -m scripts.lessons --check
 	@$(BIN)/python scripts/address.py --check
 
 lab: .venv/stamp ## Open the chapters in JupyterLab

@@ -12,6 +12,7 @@ their formatting. Nothing is written unless the new address is valid.
 import argparse
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -21,14 +22,16 @@ ROOT = Path(__file__).resolve().parent.parent
 SKIPPED = {"_build", "build", "dist", "node_modules", "vendor", "__pycache__"}
 HIDDEN_BUT_OURS = {".github", ".ci"}
 
+PLACEHOLDER = "OWNER"  # while nobody has stated an address
 OWNER = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,37}[A-Za-z0-9])?"
 NAME = r"[A-Za-z0-9_.-]+"
+GITHUB = "https://github.com/"
 CONFIG_URL = re.compile(rb"^(\s+url:\s*)(\S+)", re.MULTILINE)
 COLAB = re.compile(
     rb"colab\.research\.google\.com/github/([^/\s]+)/([^/\s]+)/blob/([^/\s]+)/([^\s)\"'\\?#]+)"
 )
 # What may stand before owner/name when a repository is meant.
-HOSTS = rb"(github\.com[/:]|colab\.research\.google\.com/github/|raw\.githubusercontent\.com/)"
+HOSTS = rb"(github\.com[/:]|colab\.research\.google\.com/github/|raw\.githubusercontent\.com/|mybinder\.org/v2/gh/)"
 
 
 class Address(NamedTuple):
@@ -70,6 +73,22 @@ def configured(root):
             f"{config} has no repository url: add `repository: {{url: https://github.com/OWNER/NAME}}`."
         )
     return Address.parse(match[2].decode())
+
+
+def found(root):
+    """The configured address; for a fork that has set none, what GitHub or git says."""
+    ours = configured(root)
+    if ours.owner != PLACEHOLDER:
+        return ours
+    command = ["git", "-C", str(root), "remote", "get-url", "origin"]
+    try:
+        if slug := os.environ.get("GITHUB_REPOSITORY"):
+            return Address.parse(f"{os.environ.get('GITHUB_SERVER_URL')}/{slug}")
+        remote = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        # As ssh writes it: git@github.com:OWNER/NAME.git
+        return Address.parse(re.sub(r"^(ssh://)?git@github\.com[:/]", GITHUB, remote))
+    except (OSError, ValueError):
+        return ours
 
 
 def text_files(root):

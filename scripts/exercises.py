@@ -30,6 +30,7 @@ class Exercise:
     chapter: str
     name: str
     grade: str
+    is_question: bool  # with letters
     points: int
     place: int  # of the block among the cells of the chapter
     stub: str
@@ -89,7 +90,15 @@ def _exercise(chapter, place, match, cells):
     title = f"# Check of {name}, points: {points}. Leave this cell as it is."
     check = f"{title}\n{IMPORT}\n\n{ast.unparse(call)}"
     return Exercise(
-        chapter, name, match["grade"], points, place, "\n".join(stub), check, worked
+        chapter=chapter,
+        name=name,
+        grade=match["grade"],
+        is_question=bool(match["question"]),
+        points=points,
+        place=place,
+        stub="\n".join(stub),
+        check=check,
+        worked=worked,
     )
 
 

@@ -28,7 +28,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # What is of use on a screen only.
 DROPPED = (
     ".prev-next-area, .front-button, details.above-input, input[type=checkbox], "
-    "a[href*='colab.research']"
+    "a[href*='colab.research'], a[data-address*='colab.research']"
 )
 
 
@@ -62,6 +62,8 @@ def _article(name, names):
     make_still(article)
     for element in article.select(DROPPED):
         element.decompose()
+    for link in article.select("a[data-address]"):
+        link.unwrap()
     for answer in article.select("details"):
         answer["open"] = ""
     for element in article.select("[id]"):

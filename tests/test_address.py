@@ -1,15 +1,21 @@
 """The repository's address: one place states it, one command rewrites it."""
 
+import io
 import json
 import shutil
+import subprocess
 
 import pytest
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
+from _ext import repository_links
 from scripts import address
 
 CONFIG = "repository:\n  url: https://github.com/OWNER/nestrade\n  branch: main\n"
 # In parts, so that no test file states an address of its own.
 HUB, COLAB = "https://github.com/", "https://colab.research.google.com/github/"
+BINDER = "mybinder" + ".org/v2/gh/"
 
 
 @pytest.fixture
@@ -32,7 +38,8 @@ def project(tmp_path):
     (tmp_path / "_config.yml").write_text(CONFIG)
     (tmp_path / "README.md").write_text(
         f"See {HUB}OWNER/nestrade. The book: https://OWNER.github.io/nestrade/intro.html, "
-        f"git@github.com:OWNER/nestrade.git, {HUB}OWNER/nestrade-extras, {HUB}keras-team/keras"
+        f"git@github.com:OWNER/nestrade.git, {HUB}OWNER/nestrade-extras, {HUB}keras-team/keras, "
+        f"https://{BINDER}OWNER/nestrade/main?urlpath=lab"
     )
     (tmp_path / "data.npz").write_bytes(b"\0github.com/OWNER/nestrade")
     return tmp_path
@@ -56,6 +63,7 @@ def test_rewrites_every_form_and_back_to_the_same_bytes(project, slug):
     assert f"git+{HUB}{slug}.git".encode() in notebook
     readme = (project / "README.md").read_text()
     assert f"See {HUB}{slug}. The" in readme and f":{slug}.git" in readme
+    assert f"{BINDER}{slug}/main?urlpath=lab" in readme
     assert "OWNER/nestrade-extras" in readme and "keras-team/keras" in readme
     owner, name = slug.split("/")
     site = (
@@ -124,3 +132,78 @@ def test_without_a_configured_address(project, capsys):
     shutil.copy(project / "README.md", project / "_config.yml")
     assert address.main(["--check"], root=project) == 2
     assert "_config.yml" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nowhere(monkeypatch):
+    for name in ("GITHUB_REPOSITORY", "GITHUB_SERVER_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("remote", "slug"),
+    [
+        (HUB + "ada/book.git", "ada/book"),
+        ("git@github.com:ada/book.git", "ada/book"),
+        ("ssh://git@github.com/ada/book", "ada/book"),
+        ("https://example.org/ada/book", "OWNER/nestrade"),
+        ("/home/ada/book", "OWNER/nestrade"),
+        (None, "OWNER/nestrade"),
+    ],
+)
+def test_a_fork_finds_its_address_by_its_remote(project, nowhere, remote, slug):
+    git = ["git", "-C", str(project)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    if remote:
+        subprocess.run([*git, "remote", "add", "origin", remote], check=True)
+    assert address.found(project).slug.decode() == slug
+
+
+def test_what_is_stated_comes_before_the_workflow_and_this_before_git(
+    project, monkeypatch
+):
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "ada/fork")
+    assert address.found(project).slug == b"ada/fork"
+    address.rewrite(project, HUB + "bob/book")
+    assert address.found(project).slug == b"bob/book"
+
+
+LINKS = f"""# A
+
+[Colab]({COLAB}OWNER/nestrade/blob/main/a.ipynb), [Keras]({HUB}keras-team/keras)
+"""
+
+
+def built(folder, monkeypatch, known):
+    """The page of ``LINKS``, built, and the files beside it."""
+    monkeypatch.setattr(repository_links, "_known", lambda: known)
+    (folder / "index.md").write_text(LINKS)
+    config = {
+        "extensions": ["myst_parser", "_ext.repository_links"],
+        "html_baseurl": "https://OWNER.github.io/nestrade/",
+    }
+    with docutils_namespace():
+        out = folder / "out"
+        app = Sphinx(
+            folder, None, out, folder / "trees", "html", config, None, io.StringIO()
+        )
+        app.build()
+    return (out / "index.html").read_text(), {path.name for path in out.iterdir()}
+
+
+def test_links_without_an_address_lead_to_a_page_that_says_so(tmp_path, monkeypatch):
+    page, files = built(tmp_path, monkeypatch, None)
+    assert f'href="no-address.html" data-address="{COLAB}OWNER/nestrade' in page
+    assert 'rel="canonical"' not in page and f'href="{HUB}keras-team/keras"' in page
+    said = (tmp_path / "out/no-address.html").read_text()
+    assert "make address URL=" in said and "no-address.html" in files
+    nested = repository_links.resolve(f'<a href="{HUB}OWNER/nestrade">'.encode(), 2)
+    assert b'href="../../no-address.html"' in nested
+
+
+def test_links_with_an_address_lead_there(tmp_path, monkeypatch):
+    page, files = built(tmp_path, monkeypatch, address.Address("ada", "book"))
+    assert f'href="{COLAB}ada/book/blob/main/a.ipynb"' in page
+    assert 'href="https://ada.github.io/book/index.html"' in page
+    assert "OWNER" not in page and "no-address.html" not in files

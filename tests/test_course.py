@@ -6,6 +6,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
+from scripts import lessons
 from scripts.course import filled, notebook_of
 from scripts.exercises import chapters, exercises_of
 from scripts.grade import grade, main
@@ -99,3 +100,32 @@ def test_empty_and_wrong_answers_score_none(tmp_path, capsys):
         len(table.read_text(encoding="utf-8").splitlines())
         == 1 + 6 * len(chapters()) + 1
     )
+
+
+def test_the_tables_of_the_teaching_page_are_what_the_chapters_say():
+    page = lessons.PAGE.read_text(encoding="utf-8")
+    assert lessons.is_current(page)
+    assert lessons.is_current(lessons.filled(page))
+    assert not lessons.is_current(page.replace("`gs-l1` 2", "`gs-l2` 2"))
+
+
+def test_plans_name_sections_and_exercises_and_leave_time_for_them():
+    page = lessons.PAGE.read_text(encoding="utf-8")
+    plans = page[page.index("## A workshop") : page.index("## Minutes for")]
+    names = {task.name for chapter in chapters() for task in exercises_of(chapter)}
+    named = set(re.findall("`([a-z]{2}-[a-z0-9]+)`", plans))
+    assert len(named) > 20 and named <= names
+    chapter, steps = None, []
+    for part in re.split(r" \| | · ", plans):
+        if link := re.search(r"chapters/([\w-]+)\.ipynb", part):
+            chapter = link[1]
+        titles = re.findall(r"\*([^*]+)\*", part)
+        minutes = lessons.minutes_of(chapter)[0] if titles else {}
+        assert set(titles) <= set(minutes), chapter
+        # "25 *The loss*", or a row whose last cell had the minutes.
+        given = re.match(r"(\d+)(?: |$)", part)
+        given = int(given[1]) if given else None
+        if titles and (given or steps):
+            assert 2 * sum(minutes[title] for title in titles) <= (given or steps[-1])
+        steps = [given] if given and not titles else []
+    assert chapter == "many-machines"

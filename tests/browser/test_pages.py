@@ -89,8 +89,10 @@ def test_launch_button_and_badge_agree(page_path, server, visit):
         return
     notebook = f"/{page_path.removesuffix('.html')}.ipynb"
     links = visit(f"{server}/{page_path}").page.locator(
-        "a[href*='colab.research.google.com']"
+        "a:is([href*='colab.research'], [data-address*='colab.research'])"
     )
-    addresses = links.evaluate_all("links => links.map(link => link.href)")
+    addresses = links.evaluate_all(
+        "links => links.map(link => link.dataset.address ?? link.href)"
+    )
     assert len(addresses) >= 2, "the badge and the launch button"
     assert set(addresses) == {addresses[0]} and addresses[0].endswith(notebook)
