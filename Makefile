@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
-        test-colab test-backends course slides pdf epub \
+        test-colab test-backends course slides pdf epub take-along \
         map address environments vendor lock clean
 
 help: ## Name these commands
@@ -65,6 +65,9 @@ pdf: book ## Print the whole book as one PDF; needs Chromium
 
 epub: .venv/stamp ## Build the whole book as one EPUB
 	@$(BIN)/python -m scripts.epub
+
+take-along: slides pdf epub ## Put slides, PDF and EPUB beside the pages, linked from the first
+	@$(BIN)/python -m scripts.take_along
 
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

@@ -9,9 +9,12 @@ import ast
 import functools
 import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import nbformat
+import yaml
 
+from scripts.lint_notebooks import listed_pages
 from scripts.notebooks import ROOT
 
 # A question with letters is worth one point, whatever its grade.
@@ -47,8 +50,10 @@ class Exercise:
 
 
 def chapters():
-    """Return the names of the chapters."""
-    return sorted(path.stem for path in ROOT.glob("chapters/*.ipynb"))
+    """Return the names of the chapters in the order of the book."""
+    table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    pages = map(PurePosixPath, listed_pages(table))
+    return [page.name for page in pages if page.parts[0] == "chapters"]
 
 
 @functools.cache

@@ -15,16 +15,13 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import PurePosixPath
 
 import nbformat
-import yaml
 from nbclient import NotebookClient
 from nbformat import v4
 
 from benchmarks.record import commit, environment, load, today
-from scripts.exercises import exercises_of
-from scripts.lint_notebooks import listed_pages
+from scripts.exercises import chapters, exercises_of
 from scripts.notebooks import ROOT
 from scripts.plain_markdown import plain
 
@@ -41,16 +38,6 @@ clock = []
 read_clock()
 get_ipython().events.register("post_run_cell", read_clock)"""
 TABLE = r"(?<=<!-- {0} -->\n).*(?=<!-- end of {0} -->)"
-
-
-def chapters():
-    """Return the names of the chapters in the order of the book."""
-    table = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [
-        PurePosixPath(page).name
-        for page in listed_pages(table)
-        if page.startswith("chapters/")
-    ]
 
 
 def read(chapter):

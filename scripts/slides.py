@@ -20,7 +20,7 @@ from pygments.formatters import HtmlFormatter
 
 from scripts.exercises import chapters
 from scripts.notebooks import ROOT
-from scripts.plain_markdown import equation_numbers, plain
+from scripts.plain_markdown import equation_numbers, page_title, plain
 
 FOLDER = ROOT / "_build" / "slides"
 TEMPLATES = ROOT / "scripts" / "templates"
@@ -198,6 +198,17 @@ def write(chapter):
     (FOLDER / f"{chapter}.html").write_text(page, encoding="utf-8")
 
 
+def write_index():
+    """Write a page that lists the decks, in the order of the book."""
+    decks = [name for name in chapters() if (FOLDER / f"{name}.html").is_file()]
+    links = "".join(
+        f'<li><a href="{name}.html">{page_title(f"{name}.ipynb")}</a></li>\n'
+        for name in decks
+    )
+    page = (TEMPLATES / "decks.html").read_text(encoding="utf-8")
+    (FOLDER / "index.html").write_text(page.replace("DECKS", links), encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("chapters", nargs="*", help=", ".join(chapters()))
@@ -209,6 +220,7 @@ def main():
     (FOLDER / "slides.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")
     for name in names:
         write(name)
+    write_index()
     print(f"{len(names)} decks in {FOLDER.relative_to(ROOT)}")
 
 

@@ -8,7 +8,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from _ext.ebook import mathml
-from scripts import pdf
+from scripts import pdf, take_along
 from scripts.notebooks import pages
 
 FORMULA = re.compile(r"^\$\$\n(.+?)^\$\$|(?<![\\$`])\$([^$\n]+)\$", re.M | re.S)
@@ -46,3 +46,13 @@ def test_pages_become_one_page_with_links_within_it(tmp_path, monkeypatch):
     assert "setup" not in soup.text and all(
         "open" in d.attrs for d in soup.select("details")
     )
+
+
+def test_the_first_page_links_what_is_there_and_names_commands_for_the_rest():
+    page = (pdf.ROOT / "intro.md").read_text(encoding="utf-8")
+    named = [name for name, _ in take_along.NAMED.findall(page)]
+    assert named == ["nestrade.pdf", "nestrade.epub", "slides/index.html"]
+    assert take_along.linked(page, lambda name: False) == page
+    some = take_along.linked(page, lambda name: name.endswith(".pdf"))
+    assert '<a href="nestrade.pdf">PDF</a>' in some and "`make epub`" in some
+    assert take_along.linked(some, lambda name: False) == some

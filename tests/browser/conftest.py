@@ -34,9 +34,9 @@ def missing():
 
 
 def pages():
-    """Every page of the book, as a path below the site."""
-    files = SITE.rglob("*.html")
-    return sorted(path.relative_to(SITE).as_posix() for path in files)
+    """Every page of the book, as a path below the site; slides are none."""
+    files = [path.relative_to(SITE) for path in SITE.rglob("*.html")]
+    return sorted(path.as_posix() for path in files if path.parts[0] != "slides")
 
 
 def pytest_generate_tests(metafunc):
