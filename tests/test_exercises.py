@@ -1,12 +1,16 @@
 """The self-checks take any answer: a right one in any form, a wrong one with a hint."""
 
+import hashlib
 import inspect
+import re
 
+import keras
 import numpy as np
 import pytest
 
 from nestrade_lib.book import exercises
 from nestrade_lib.book.exercises.choices import CHOICES, RIGHT
+from scripts.exercises import chapters, exercises_of
 
 WRONG = {
     "None": None,
@@ -14,20 +18,43 @@ WRONG = {
     "text": "a",
     "nothing": [],
     "shape": np.zeros((2, 2)),
+    "a network without input": keras.Sequential([keras.layers.Dense(3)]),
     "returns None": lambda *answer: None,
     "returns NaN": lambda *answer: float("nan"),
     "returns text": lambda *answer: "x",
     "returns another shape": lambda *answer: np.zeros((7, 7)),
+    "raises": lambda *answer: {}["missing"],
+    "takes nothing": lambda: 1,
 }
+# What Python says, and a reader should not have to read.
+FROM_BELOW = re.compile(
+    r"\b(object|operand|ufunc|ambiguous|unsupported|iterable|callable|dtype)\b|0x"
+)
 
 
 @pytest.mark.parametrize("name", exercises.__all__)
-def test_a_wrong_answer_of_any_kind_gets_a_hint(name):
+def test_a_wrong_answer_of_any_kind_gets_one_helpful_sentence(name):
     check = getattr(exercises, name)
     count = len(inspect.signature(check).parameters)
     for answer in WRONG.values():
-        with pytest.raises(AssertionError, match="^(Not yet|There is no question)"):
+        with pytest.raises(
+            AssertionError, match="^(Not yet|There is no question)"
+        ) as e:
             check(*[answer] * count)
+        sentence = str(e.value)
+        assert "\n" not in sentence and not FROM_BELOW.search(sentence), sentence
+        # In place of a traceback, in Jupyter.
+        assert e.value._render_traceback_() == [sentence]
+    with pytest.raises(AssertionError, match="missing a required argument"):
+        check()
+
+
+def test_an_error_in_a_function_is_said_with_its_line():
+    def penalty(kernel, strength):
+        return kernel / strength.upper()
+
+    with pytest.raises(AssertionError, match="AttributeError.*: return kernel / stre"):
+        exercises.check_l1_penalty(penalty)
 
 
 @pytest.mark.parametrize("question", CHOICES)
@@ -41,16 +68,76 @@ def test_one_choice_is_right_and_each_other_has_a_hint(question, capsys):
             exercises.check_choice(question, letter)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, list])
-def test_a_right_answer_passes_in_any_form(dtype):
-    def form(values):
-        return list(values) if dtype is list else np.array(values, dtype)
+NUMBERS = {
+    "check_budget_path": (34.375, 16.875),
+    "check_channel_parameters": (1276,),
+    "check_convolution_macs": (225_792,),
+    "check_devices_for_deadline": (200,),
+    "check_fixed_time": (3.0,),
+    "check_hours_between_failures": (60,),
+    "check_lighter_vgg": (0.5, 0.125),
+    "check_needed_rate": (10_240,),
+    "check_ring_traffic": (750,),
+    "check_seeds_needed": (18,),
+}
+FORMS = {
+    "float": float,
+    "float32": np.float32,
+    "array": np.array,
+    "row": lambda value: np.array([value], "float32"),
+    "tensor": lambda value: keras.ops.convert_to_tensor(value, "float32"),
+}
 
-    exercises.check_soft_threshold(form([0.0, -0.7, 0.3]))
-    exercises.check_convolution_macs(np.float32(225_792))
-    exercises.check_kept_rows(
-        lambda mask, positions: form(np.flatnonzero(np.tile(mask, positions)))
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_right_number_passes_in_any_form(name, form):
+    getattr(exercises, name)(*map(FORMS[form], NUMBERS[name]))
+
+
+def as_lists(value):
+    """The same values in lists, with everything that is no text or bytes."""
+    if isinstance(value, (tuple, list)):
+        return [as_lists(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def as_float32(value):
+    if isinstance(value, tuple):
+        return tuple(map(as_float32, value))
+    is_float = (
+        isinstance(value, (float, np.ndarray)) and np.asarray(value).dtype == float
     )
-    exercises.check_mean_and_spread(
-        lambda errors: form([np.mean(errors), np.std(errors, ddof=1)])
+    return np.asarray(value, "float32") if is_float else value
+
+
+FUNCTIONS = [
+    task
+    for chapter in chapters()
+    for task in exercises_of(chapter)
+    if task.grade == "Build" and "\ndef " in task.stub
+]
+
+
+@pytest.mark.parametrize("task", FUNCTIONS, ids=lambda task: task.name)
+@pytest.mark.parametrize("form", [as_lists, as_float32])
+def test_a_right_function_may_return_its_values_in_any_form(task, form):
+    check = re.search(r"exercises\.(check_\w+)\((\w+)\)", task.check)
+    definitions = {"np": np, "re": re, "hashlib": hashlib}
+    source = "\n".join(
+        cell.source
+        for cell in task.worked
+        if cell.source.startswith(("def ", "import"))
     )
+    exec(source, definitions)
+    function = definitions[check[2]]
+    getattr(exercises, check[1])(lambda *given: form(function(*given)))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, list])
+def test_right_numbers_in_a_row_pass_in_any_form(dtype):
+    values = [0.0, -0.7, 0.3]
+    form = values if dtype is list else np.array(values, dtype)
+    exercises.check_soft_threshold(form)
+    with pytest.raises(AssertionError, match="expected three numbers, got 2"):
+        exercises.check_soft_threshold(form[:2])

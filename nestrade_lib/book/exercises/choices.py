@@ -1,6 +1,6 @@
 """Questions with one right choice: every wrong one has a hint of its own."""
 
-from nestrade_lib.book.exercises.self_check import self_check
+from nestrade_lib.book.exercises.self_check import self_check, shown
 
 RIGHT = "Right: "
 CHOICES = {
@@ -127,13 +127,13 @@ def check_choice(question: str, choice: str) -> None:
     >>> check_choice("gs-batch", "c")
     Right: the same images, in half as many batches.
     """
-    assert question in CHOICES, (
-        f"There is no question {question!r}. The names are: {', '.join(CHOICES)}."
+    assert isinstance(question, str) and question in CHOICES, (
+        f"There is no question {shown(question)}. The names are: {', '.join(CHOICES)}."
     )
     feedback = CHOICES[question]
     letter = choice.strip().lower() if isinstance(choice, str) else choice
     assert isinstance(letter, str) and letter in feedback, (
-        f"Not yet: expected one of the letters {', '.join(feedback)}, got {choice!r}."
+        f"Not yet: expected one of the letters {', '.join(feedback)}, got {shown(choice)}."
     )
     assert feedback[letter].startswith(RIGHT), f"Not yet: {feedback[letter]}"
     print(feedback[letter])

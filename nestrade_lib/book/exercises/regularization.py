@@ -25,6 +25,7 @@ def check_soft_threshold(answer: Sequence[float]) -> None:
     AssertionError: Not yet: the second weight is still -1.2. A step takes from each.
     """
     names = ("first", "second", "third")
+    assert len(answer) == 3, f"Not yet: expected three numbers, got {len(answer)}."
     for name, got, before in zip(names, answer, (0.3, -1.2, 0.8), strict=True):
         assert got != before, (
             f"Not yet: the {name} weight is still {before}. A step takes from each."
