@@ -14,11 +14,11 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
-        test-colab test-backends course slides pdf epub take-along \
+        test-colab test-backends course slides pdf epub take-along jupyter-book-2 \
         map address environments vendor lock clean
 
 help: ## Name these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 book: .venv/stamp ## Build the pages, after installing what they need
 	@$(BIN)/jupyter-book build . -W -n --keep-going
@@ -78,6 +78,9 @@ benchmarks: .venv/stamp ## Look at the benchmarks on little data, writing nothin
 
 links: .venv/stamp ## Follow every link of the pages; needs a network
 	@$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
+
+jupyter-book-2: .venv/stamp ## Say whether the pages parse in Jupyter Book 2; needs node
+	@$(BIN)/python -m scripts.jupyter_book_2
 
 browser: .venv/stamp ## Test the built pages in Chromium
 	@$(BIN)/python -m pytest -n 2 tests/browser

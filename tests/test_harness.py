@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from nbformat import v4
 
-from scripts import lint_notebooks
+from scripts import jupyter_book_2, lint_notebooks
 from scripts.execute_notebooks import execute
 from scripts.mutation_check import mutations
 from scripts.notebooks import ROOT
@@ -251,3 +251,13 @@ def test_what_a_seeded_fault_replaces_is_there_once(name):
     for test in MUTATIONS[name]["tests"]:
         file, function = test.split("[")[0].split("::")
         assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_jupyter_book_2_may_not_know_what_is_listed_and_nothing_else():
+    said = """building
+⛔️ intro.md:25 unknown directive: button-ref
+⛔️ chapters/one.ipynb:3 unknown directive: button-ref
+⚠️  appendix/references.md:6 unexpected option "all" provided (in bibliography)
+"""
+    (error,) = jupyter_book_2.unknown(said)
+    assert error.startswith("chapters/one.ipynb:3")
