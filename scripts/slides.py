@@ -25,6 +25,7 @@ from scripts.plain_markdown import equation_numbers, page_title, plain
 FOLDER = ROOT / "_build" / "slides"
 TEMPLATES = ROOT / "scripts" / "templates"
 LONGEST_CODE, LONGEST = 14, 18  # lines; with what it printed
+LINE = 84  # letters of the text, about
 BOX = re.compile(r":::\{admonition\} (.+)\n:class: (\w+)\n((?:.*\n)*?):::")
 FACTS = re.compile(r"\*\*(You will be able to)\*\* (.+)")
 QUESTION = re.compile(r"^([`:]{3,})\{dropdown\} (.+)\n((?:.+\n)+?)\1", re.MULTILINE)
@@ -156,7 +157,10 @@ def _last_sentence(text):
         return topic[0]
     if not text or text[0] in ">-|#*0123456789":
         return ""
-    return re.split(r"(?<=[.?!:]) (?=[A-Z`])", text.replace("\n", " "))[-1]
+    last = re.split(r"(?<=[.?!]) (?=[A-Z`*])", text.replace("\n", " "))[-1]
+    if last.count("**") % 2:
+        last = last.replace("**", "")  # the rest of a bold passage
+    return last[0].upper() + last[1:]
 
 
 def _code(deck, cell):
@@ -167,17 +171,36 @@ def _code(deck, cell):
         caption = deck.plain(metadata["figure"]["caption"])
         data = picture.replace("\n", "")
         shown = f'<img alt="{alt}" src="data:image/png;base64,{data}">\n\n'
-        shown += f'<p class="caption">{html.escape(caption)}</p>'
+        caption = re.sub("`([^`]+)`", r"<code>\1</code>", html.escape(caption))
+        shown += f'<p class="caption">{caption}</p>'
         deck.slide(shown, down=_below(deck))
-        return
     code = len(cell.source.splitlines())
     printed = sum(len(_text_of(output).splitlines()) for output in cell.outputs)
-    hidden = "hide-input" in cell.metadata.get("tags", [])
-    if hidden or code > LONGEST_CODE or not 0 < printed <= LONGEST - code:
+    if picture or "hide-input" in cell.metadata.get("tags", []):
+        _outputs(deck, cell)
         return
     lead = _last_sentence(deck.notes[-1].split("\n\n")[-1]) if deck.notes else ""
+    # A line of the lead that is wrapped takes the place of two lines of code.
+    left = LONGEST - code - 2 * (len(lead) // LINE)
+    if code > LONGEST_CODE or not 0 < printed <= left:
+        return
     shown = v4.new_code_cell(cell.source, outputs=cell.outputs)
     deck.slide(lead, down=_below(deck), code=shown)
+
+
+def _outputs(deck, cell):
+    """Add what a cell shows beside its picture: a table, or a list that it printed."""
+    for output in cell.outputs:
+        table = output.get("data", {}).get("text/markdown")
+        if table:
+            deck.slide(f'<div class="wide">\n\n{table}\n\n</div>', down=_below(deck))
+        elif 3 <= len(output.get("text", "").splitlines()) <= LONGEST and _png_in(cell):
+            text = html.escape(output.text.rstrip())
+            deck.slide(f"<pre>{text}</pre>", down=_below(deck))
+
+
+def _png_in(cell):
+    return any(map(_png, cell.outputs))
 
 
 def _text_of(output):

@@ -27,6 +27,9 @@ def test_a_deck_has_picture_prediction_and_answer(chapter):
         assert f"## {heading}" in headings
     assert len(kinds(deck, "fragment")) == 1 + 5  # the prediction's answer, the quiz's
     assert not any("```" in source for source in right + down)
+    # Nothing of the text's marks is left over, where a slide takes a part of it.
+    leads = [source.split("\n\n")[1] for source in right + down]
+    assert not [lead for lead in leads if lead.count("**") % 2 or lead[:1].islower()]
 
 
 def test_slides_load_nothing_from_outside(tmp_path, monkeypatch):
