@@ -116,14 +116,14 @@ def test_plans_name_sections_and_exercises_and_leave_time_for_them():
     named = set(re.findall("`([a-z]{2}-[a-z0-9]+)`", plans))
     assert len(named) > 20 and named <= names
     chapter, steps = None, []
-    for part in re.split(r" \| | · ", plans):
+    for part in re.split(r" \| |\n", plans):
         if link := re.search(r"chapters/([\w-]+)\.ipynb", part):
             chapter = link[1]
         titles = re.findall(r"\*([^*]+)\*", part)
         minutes = lessons.minutes_of(chapter)[0] if titles else {}
         assert set(titles) <= set(minutes), chapter
-        # "25 *The loss*", or a row whose last cell had the minutes.
-        given = re.match(r"(\d+)(?: |$)", part)
+        # "- 25 minutes: *The loss*", or a row whose last cell had the minutes.
+        given = re.match(r"(?:- )?(\d+)(?: minutes|$)", part)
         given = int(given[1]) if given else None
         if titles and (given or steps):
             assert 2 * sum(minutes[title] for title in titles) <= (given or steps[-1])
