@@ -83,7 +83,7 @@ jupyter-book-2: .venv/stamp ## Say whether the pages parse in Jupyter Book 2; ne
 	@$(BIN)/python -m scripts.jupyter_book_2
 
 browser: .venv/stamp ## Test the built pages in Chromium
-	@$(BIN)/python -m pytest -n 2 tests/browser
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --confcutdir tests/browser tests/browser
 
 test-colab: .venv-colab/stamp ## Run the notebooks on Colab's versions, library installed
 	@rm -rf build

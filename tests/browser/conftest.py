@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+SCREEN = {"width": 1366, "height": 768}
 SITE = Path(__file__).resolve().parents[2] / "_build" / "html"
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
@@ -42,7 +43,11 @@ def pages():
 def pytest_generate_tests(metafunc):
     if "page_path" in metafunc.fixturenames:
         # One case stands for all where there is no book, so that its skip is seen.
-        metafunc.parametrize("page_path", pages() or ["every page"], scope="module")
+        cases = [
+            pytest.param(path, marks=pytest.mark.xdist_group(path))
+            for path in pages() or ["every page"]
+        ]
+        metafunc.parametrize("page_path", cases, scope="module")
 
 
 def pytest_collection_modifyitems(items):
@@ -116,9 +121,16 @@ def visit(browser):
 
 @pytest.fixture(scope="module")
 def seen(browser, address, page_path):
-    """Every page as it opens, once for all tests that only look at it."""
+    """Every page, served and from disk, opened once for all tests."""
     with opened(browser, f"{address}/{page_path}") as seen:
         yield seen
+
+
+@pytest.fixture(scope="module")
+def served(browser, server, page_path):
+    """Every page as a server gives it, opened once for all tests."""
+    with opened(browser, f"{server}/{page_path}", viewport=SCREEN) as served:
+        yield served
 
 
 class Visit:
