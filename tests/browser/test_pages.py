@@ -62,7 +62,7 @@ def test_axe_finds_nothing_serious(scheme, served):
     )  # only where there is a browser
 
     served.page.evaluate("to => document.documentElement.dataset.theme = to", scheme)
-    options = {"resultTypes": ["violations"]}  # what passes is not listed, which is long
+    options = {"resultTypes": ["violations"]}  # the list of what passes is long
     if scheme == "dark":  # which changes colours alone
         options["runOnly"] = ["color-contrast"]
     found = Axe().run(served.page, options=options).response["violations"]
