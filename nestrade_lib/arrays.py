@@ -3,6 +3,7 @@
 import inspect
 
 import keras
+import numpy as np
 
 from nestrade_lib.checks import require
 
@@ -37,6 +38,44 @@ def rows_of(values, rows):
     (array([1, 2]), None)
     """
     return map_arrays(lambda a: a[rows], values)
+
+
+def in_larger_batches(batches, samples):
+    """Join batches of arrays, in order, to some of at most so many samples.
+
+    What has other shapes than the one before it, and what are no NumPy arrays, stay as they are.
+
+    >>> import numpy as np
+    >>> batches = [(np.full(n, n), None) for n in (2, 2, 3, 9)]
+    >>> [len(x) for x, _ in in_larger_batches(batches, samples=6)]
+    [4, 3, 9]
+    """
+    runs = []
+    for batch in batches:
+        count, kind = arrays_of(batch)[0].shape[0], _kind(batch)
+        if runs and kind and kind == runs[-1][1] and runs[-1][2] + count <= samples:
+            runs[-1][0].append(batch)
+            runs[-1][2] += count
+        else:
+            runs.append([[batch], kind, count])
+    return [_joined(run) if len(run) > 1 else run[0] for run, _, _ in runs]
+
+
+def _kind(batch):
+    """What two batches have in common that can be joined; None if these cannot."""
+    arrays = arrays_of(batch)
+    if not all(isinstance(a, np.ndarray) and a.ndim for a in arrays):
+        return None
+    kinds = map_arrays(lambda a: f"{a.dtype} {a.shape[1:]}", batch)
+    return repr(kinds)
+
+
+def _joined(batches):
+    return keras.tree.map_structure(
+        lambda *a: None if a[0] is None else np.concatenate(a),
+        *batches,
+        none_is_leaf=True,
+    )
 
 
 def require_arrays(name, values):

@@ -177,7 +177,7 @@ def _write(model, path, to, samples):
         signature = (
             {"input_signature": _signature(model)} if _sample_inputs(model) else {}
         )
-        model.export(path, format="onnx", verbose=False, **signature)
+        model.export(str(path), format="onnx", verbose=False, **signature)
         onnx.checker.check_model(str(path))
         return
     import tensorflow as tf
@@ -197,7 +197,7 @@ def _write(model, path, to, samples):
             "optimizations": [tf.lite.Optimize.DEFAULT],
             "representative_dataset": representative,
         }
-    model.export(path, format="litert", verbose=False, **options)
+    model.export(str(path), format="litert", verbose=False, **options)
 
 
 def _sample_inputs(model):

@@ -11,13 +11,19 @@ allowed cost falls as a cubic: fast while there is much to take, slowly at the e
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from nestrade_lib.checks import is_number, is_whole
+
+if TYPE_CHECKING:
+    import keras
 
 COSTS = ("macs", "params", "activation_bytes", "latency")
 SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the run
 SEARCH_CUTS = 12  # of a search within points of accuracy
+MOST_CUTS, STEPS_PER_CUT = 4, 100  # by default
 OF_SINGLE_SCORES = 0.35  # of a layer, in one cut
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
@@ -29,11 +35,15 @@ class Budget:
     ----------
     macs, params, activation_bytes, latency : float, optional
         Each in (0, 1]. Several hold together. Latency is that of a prediction of 64
-        samples, measured on the machine that trains.
+        samples, measured on the machine that trains, unless you state `measure`.
     max_accuracy_drop : float, optional
         As small as possible within these points (percent) of the validation accuracy
         that the network had before its first cut. Cutting ends at the first cut
         that loses more, which is taken back, or at the shares, where there are any.
+    measure : callable, optional
+        ``measure(network) -> seconds``, what latency is then: of one sample, say, in the
+        runtime that the network is exported to. It is called twice at first, and once
+        per cut.
 
     Raises
     ------
@@ -53,6 +63,7 @@ class Budget:
         activation_bytes: float | None = None,
         latency: float | None = None,
         max_accuracy_drop: float | None = None,
+        measure: Callable[[keras.Model], float] | None = None,
         **other,
     ) -> None:
         if other:
@@ -63,6 +74,12 @@ class Budget:
         shares = zip(COSTS, (macs, params, activation_bytes, latency), strict=True)
         self.shares = {cost: share for cost, share in shares if share is not None}
         self.max_accuracy_drop = max_accuracy_drop
+        self.measure = measure
+        if measure is not None and not (callable(measure) and latency is not None):
+            raise ValueError(
+                "Budget: expected measure to be a function of a network that gives seconds, "
+                f"beside a share of latency=, got {measure!r}."
+            )
         if not self.shares and max_accuracy_drop is None:
             raise ValueError(
                 "Budget: expected at least one share, as in Budget(macs=0.1)."
@@ -125,8 +142,9 @@ class Schedule:
     stop : float, optional
         The last cut falls. By default three times as late as `start`, and at least a
         tenth of the run later.
-    cuts : int
-        Number of cuts between them.
+    cuts : int, optional
+        Number of cuts between them. By default one per 100 steps of the run, at least one
+        and at most four: each costs as much as some dozen steps of a small network.
     shrink : int
         Optimizer steps in which chosen groups go to zero, or two thirds of the
         interval where that is shorter.
@@ -146,16 +164,16 @@ class Schedule:
 
     Examples
     --------
-    >>> Schedule(start=0.2, stop=0.6).cuts
-    4
     >>> schedule = Schedule()
+    >>> [schedule.cuts_within(steps) for steps in (100, 200, 900, 10_000)]
+    [1, 2, 4, 4]
     >>> [round(schedule.window(steps)[0] * steps) for steps in (100, 900, 10_000)]
     [20, 180, 600]
     """
 
     start: float | None = None
     stop: float | None = None
-    cuts: int = 4
+    cuts: int | None = None
     shrink: int = 60
     max_pruning_ratio: float | None = None
     round_to: int = 1
@@ -174,7 +192,8 @@ class Schedule:
             ("max_pruning_ratio", is_share, "a share in (0, 1]"),
         ]
         for name in ("cuts", "shrink", "round_to"):
-            is_count = is_whole(getattr(self, name))
+            count = getattr(self, name)
+            is_count = is_whole(count) or (name == "cuts" and count is None)
             rules.append((name, is_count, "a whole number of at least 1"))
         for name, holds, expected in rules:
             if not holds:
@@ -194,6 +213,12 @@ class Schedule:
         if self.max_pruning_ratio is not None:
             return self.max_pruning_ratio
         return 1.0 if importance == "kfac" else OF_SINGLE_SCORES
+
+    def cuts_within(self, steps: int) -> int:
+        """Give `cuts`, or what suits a run of so many steps."""
+        if self.cuts is not None:
+            return self.cuts
+        return min(MOST_CUTS, max(1, steps // STEPS_PER_CUT))
 
     def window(self, steps: int) -> tuple[float, float]:
         """Give `start` and `stop` of a run of so many steps, as shares of it."""

@@ -58,7 +58,8 @@ class Nestrade(NetworkFacade):
     budget : float or Budget
         Share of the MACs to keep, or a :class:`Budget`. 1 is Keras' own ``fit``.
     schedule : Schedule, optional
-        When the cuts fall. By default there are four, and twelve toward points of accuracy.
+        When the cuts fall. By default there are four, fewer in runs of less than 400 steps,
+        and twelve toward points of accuracy. With ``verbose``, ``fit`` says how many.
     importance : {"kfac", "taylor"} or callable
         How channel groups are scored: ``"kfac"`` by what the loss would rise once the
         other channels have taken over (``nestrade_lib.kfac``), on the first 512

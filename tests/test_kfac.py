@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import layers as kl
 
 from nestrade_lib import Nestrade, kfac, trace
+from nestrade_lib.arrays import in_larger_batches
 from tests.support.small import SOON, X, Y, mlp
 
 pytestmark = pytest.mark.any_backend
@@ -178,3 +179,12 @@ def test_any_compiled_network_trains_to_its_budget(kind):
     trainer = Nestrade(network, 0.4, **options, distill=distill)
     trainer.fit(X, y, batch_size=16, epochs=5, verbose=0)
     assert trainer.met
+
+
+def test_small_batches_are_joined_and_give_the_same_scores():
+    network = mlp()
+    batches = [(X[n : n + 16], Y[n : n + 16], None) for n in range(0, 64, 16)]
+    joined = in_larger_batches(batches, 32)
+    assert [len(x) for x, _, _ in joined] == [32, 32]
+    apart, together = (kfac.kfac(network, trace(network), b) for b in (batches, joined))
+    np.testing.assert_allclose(apart, together, rtol=1e-3)

@@ -445,3 +445,12 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
         assert vars(pruned) == before
     pruned.adopt(smaller)
     assert pruned.network is smaller and pruned.graph is not before["graph"]
+
+
+@pytest.mark.parametrize("verbose", [0, 2])
+def test_a_short_run_makes_one_cut_and_says_so(verbose, capsys):
+    trainer = Nestrade(mlp(), 0.4)
+    trainer.fit(X, Y, epochs=4, verbose=verbose)
+    assert trainer.met and len(trainer.cuts) == 1
+    said = "24 steps: 1 cut between steps" in capsys.readouterr().out
+    assert said == bool(verbose)

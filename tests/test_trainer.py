@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
-from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib import Budget, Nestrade, Schedule, count_costs, create_loss
 from nestrade_lib.book.plots import plot_run
 from nestrade_lib.importance import magnitude
 from nestrade_lib.training.data import data_adapter
@@ -194,6 +194,18 @@ def test_latency_is_measured_and_the_unreachable_is_said():
     assert trainer.dense_totals["latency"] > 0 and trainer.met
     with pytest.raises(ValueError, match="latency=0.0001 is below the least"):
         Nestrade(mlp(), Budget(latency=0.0001))
+
+
+def test_latency_is_what_the_user_measures():
+    def measure(network):
+        return 1e-9 * count_costs(network).macs
+
+    dense = mlp()
+    trainer = Nestrade(dense, Budget(latency=0.5, measure=measure), schedule=SOON)
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.met and measure(trainer.network) <= 0.5 * measure(dense)
+    with pytest.raises(ValueError, match="measure to be a function.*latency="):
+        Budget(macs=0.5, measure=measure)
 
 
 @pytest.mark.parametrize("multiple", [2, 8])

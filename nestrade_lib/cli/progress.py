@@ -13,6 +13,10 @@ class Progress(keras.callbacks.Callback):
         self.trainer = trainer
         self.is_watched = sys.stdout.isatty()
 
+    def on_train_begin(self, logs=None):
+        if not self.trainer.met:
+            print(self.trainer.state.timetable, flush=True)
+
     def on_epoch_begin(self, epoch, logs=None):
         self.head = f"epoch {epoch + 1}/{self.params['epochs']}"
 

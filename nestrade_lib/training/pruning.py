@@ -10,13 +10,14 @@ import warnings
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import arrays_of
+from nestrade_lib.arrays import arrays_of, in_larger_batches
 from nestrade_lib.kfac import kfac
 from nestrade_lib.surgery import cut
 from nestrade_lib.training.interrupts import values_kept
 from nestrade_lib.training.state import AcceptedNetwork, Cut, PruningRound
 
 FROZEN_PARTS = 4  # in which slices that do not train go to zero
+JOINED_SAMPLES, JOINED_BYTES = 128, 2**26  # of batches that scores are estimated on
 
 
 def choose_if_due(run):
@@ -199,7 +200,11 @@ def _curvature_scores(run, taylor):
     if not run.preview:  # a generator that has ended
         return taylor
     batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
-    scores = kfac(run.network, run.pruned.graph, run.preview)
+    # Small batches are joined, as long as they take little memory: the scores are sums.
+    bytes_each = max(run.pruned.totals()["activation_bytes"], 1)
+    together = min(JOINED_SAMPLES, JOINED_BYTES // bytes_each)
+    batches = in_larger_batches(run.preview, together)
+    scores = kfac(run.network, run.pruned.graph, batches)
     return np.where(np.isnan(scores), batch_size / 2 * taylor, scores)
 
 

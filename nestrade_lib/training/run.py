@@ -118,6 +118,8 @@ class Run:
         self.pruned.build_metrics(self.sample)
         self.wrap_optimizer()
         self.attach_teacher()
+        if not self.trainer.met and self.callbacks.params.get("verbose"):
+            print(self.state.timetable)
         network.stop_training = False
         self.callbacks.on_train_begin()
         self.best = Best(self.callbacks)

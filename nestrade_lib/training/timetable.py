@@ -34,6 +34,8 @@ class Timetable:
     (0.25, False)
     >>> way.steps_to_zero
     6
+    >>> print(way)
+    100 steps: 4 cuts between steps 20 and 60
     """
 
     cuts: int
@@ -50,8 +52,13 @@ class Timetable:
         """The timetable of a run of so many steps."""
         start, stop = schedule.window(steps)
         length, start = (stop - start) * steps, round(start * steps)
-        interval = max(1, round(length / schedule.cuts))
-        return cls(schedule.cuts, schedule.shrink, steps, start, interval, start)
+        cuts = schedule.cuts_within(steps)
+        interval = max(1, round(length / cuts))
+        return cls(cuts, schedule.shrink, steps, start, interval, start)
+
+    def __str__(self):
+        cuts = "1 cut" if self.cuts == 1 else f"{self.cuts} cuts"
+        return f"{self.steps:,} steps: {cuts} between steps {self.start:,} and {self.end:,}"
 
     @property
     def end(self):

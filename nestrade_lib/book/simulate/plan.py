@@ -108,9 +108,10 @@ def nestrade_seconds(
             raise ValueError(f"A plan is for one number of {name}, got {value!r}.")
     ends = [*_cut_steps(schedule, steps), steps]
     seconds, begin, network = retrace * (len(ends) - 1), 0, workload
+    count = schedule.cuts_within(steps)
     for cuts, end in enumerate(ends, start=1):
         seconds += (end - begin) * step_seconds(network, cluster, devices).item()
-        network = _after(workload, budget, min(cuts / schedule.cuts, 1))
+        network = _after(workload, budget, min(cuts / count, 1))
         begin = end
     return seconds
 
@@ -160,9 +161,10 @@ def _cut_steps(schedule, steps):
     """Return the steps before which Nestrade cuts, as its timetable has them."""
     start, stop = schedule.window(steps)
     length, start = (stop - start) * steps, round(start * steps)
-    interval = max(1, round(length / schedule.cuts))
+    count = schedule.cuts_within(steps)
+    interval = max(1, round(length / count))
     shrink = max(1, min(schedule.shrink, 2 * interval // 3))
-    cuts = [start + n * interval + shrink for n in range(schedule.cuts)]
+    cuts = [start + n * interval + shrink for n in range(count)]
     return [cut for cut in cuts if cut < steps]
 
 
