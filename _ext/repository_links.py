@@ -20,14 +20,14 @@ HEAD = re.compile(
 )
 LINK = re.compile(rb"<a [^>]*" + HREF.pattern + rb"[^>]*>(.*?)</a>", re.DOTALL)
 TITLE = "This link needs an address"
-BODY = f"""<article class="bd-article"><section><h1>{TITLE}</h1>
+BODY = f"""<section><h1>{TITLE}</h1>
 <p>It leads to the repository of this book: to Colab, Kaggle, Binder or GitHub. Nobody has
 stated yet where that is, so this copy of the book cannot know. Everything else works.</p>
 <p>If this copy is yours, set the address, and build the book again:</p>
 <pre>make address URL=https://github.com/YOU/BOOK
 make book</pre>
 <p>A clone whose git remote is on GitHub needs no more than <code>make book</code>.</p>
-</section></article>"""
+</section>"""
 
 
 def resolve(html, depth, known=None):
