@@ -57,7 +57,7 @@ await esbuild.build({
   define: { __dirname: '""', global: "window" },
   legalComments: "none",
   minify: true,
-  outfile: output,
+  outfile: path.join(output, "mathjax.js"),
   plugins: [sources],
   target: "es2018",
   // MathJax was written for this meaning of class fields.

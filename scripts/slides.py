@@ -237,7 +237,12 @@ def main():
     parser.add_argument("chapters", nargs="*", help=", ".join(chapters()))
     names = parser.parse_args().chapters or chapters()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ROOT / "assets/vendor", FOLDER / "vendor", dirs_exist_ok=True)
+    shutil.copytree(
+        ROOT / "assets/vendor",
+        FOLDER / "vendor",
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("onnxruntime"),  # no slide runs networks
+    )
     colours = HtmlFormatter(style="default").get_style_defs(".highlight")
     style = (TEMPLATES / "slides.css").read_text(encoding="utf-8")
     (FOLDER / "slides.css").write_text(f"{style}\n{colours}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Fetch what pages and slides load, so that they need no network: MathJax, reveal.js, fonts.
+"""Fetch what pages and slides load, so that they need no network.
 
     python scripts/vendor.py            download again, with npm, into assets/vendor/
     python scripts/vendor.py --check    compare the files with VENDOR.json, offline
@@ -22,7 +22,16 @@ VENDOR = ROOT / "assets" / "vendor"
 RECORD = VENDOR / "VENDOR.json"
 
 MATHJAX, ESBUILD = "mathjax-full@3.2.2", "esbuild@0.28.2"
-BUNDLE = "mathjax/mathjax.js"
+ONNXRUNTIME = "onnxruntime-web@1.30.0"
+
+# What a script beside this one makes of a package, with esbuild: package -> (script, files).
+BUNDLES = {
+    MATHJAX: ("mathjax.mjs", ["mathjax/mathjax.js"]),
+    ONNXRUNTIME: (
+        "onnxruntime.mjs",
+        ["onnxruntime/LICENSE", "onnxruntime/ort.js", "onnxruntime/wasm.js"],
+    ),
+}
 
 # Package -> files to keep: {path in the package: path below assets/vendor}.
 PACKAGES = {
@@ -49,6 +58,7 @@ PACKAGES = {
         "LICENSE": "jetbrains-mono/LICENSE",
         "files/jetbrains-mono-latin-400-normal.woff2": "jetbrains-mono/latin.woff2",
     },
+    ONNXRUNTIME: {},
 }
 
 
@@ -61,8 +71,10 @@ def fetch():
     with tempfile.TemporaryDirectory() as scratch:
         fresh = Path(scratch) / "vendor"
         packages = {spec: unpack(spec, keep, fresh) for spec, keep in PACKAGES.items()}
-        packages[MATHJAX]["bundled with"] = ESBUILD
-        packages[MATHJAX]["sha256"][BUNDLE] = bundle_mathjax(fresh / BUNDLE)
+        for spec, (script, files) in BUNDLES.items():
+            bundle(spec, script, (fresh / files[0]).parent)
+            packages[spec]["bundled with"] = ESBUILD
+            packages[spec]["sha256"] |= {path: digest(fresh / path) for path in files}
         record = json.dumps({"packages": list(packages.values())}, indent=2) + "\n"
         (fresh / RECORD.name).write_text(record, encoding="utf-8")
         shutil.rmtree(VENDOR, ignore_errors=True)
@@ -110,14 +122,18 @@ def unpack(spec, keep, target):
     }
 
 
-def bundle_mathjax(output):
-    """Write the parts of MathJax that the book uses as one script; return its hash."""
+def bundle(spec, script, output):
+    """Let ``script`` write what it makes of a package and esbuild into a folder."""
+    output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         install = [shutil.which("npm"), "install", "--silent", "--prefix", scratch]
-        subprocess.run([*install, MATHJAX, ESBUILD], check=True)
-        script = ROOT / "scripts" / "mathjax.mjs"
-        subprocess.run(["node", script, scratch, output], check=True)
-    return hashlib.sha256(output.read_bytes()).hexdigest()
+        subprocess.run([*install, spec, ESBUILD], check=True)
+        command = ["node", ROOT / "scripts" / script, scratch, output]
+        subprocess.run(command, check=True)
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def repository(about):
@@ -132,14 +148,12 @@ def check():
         return [f"{RECORD} is missing: run `python scripts/vendor.py`."]
     packages = json.loads(RECORD.read_text(encoding="utf-8"))["packages"]
     expected = {
-        path: digest
+        path: sha256
         for package in packages
-        for path, digest in package["sha256"].items()
+        for path, sha256 in package["sha256"].items()
     }
     found = {
-        path.relative_to(VENDOR).as_posix(): hashlib.sha256(
-            path.read_bytes()
-        ).hexdigest()
+        path.relative_to(VENDOR).as_posix(): digest(path)
         for path in VENDOR.rglob("*")
         if path.is_file() and path != RECORD
     }
