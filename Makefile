@@ -14,7 +14,7 @@ export TF_CPP_MIN_LOG_LEVEL := 3
 
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
-        test-colab test-backends course slides pdf epub take-along jupyter-book-2 \
+        test-colab test-backends course slides pdf epub playground take-along jupyter-book-2 \
         map address environments vendor lock clean
 
 help: ## Name these commands
@@ -71,6 +71,9 @@ take-along: slides pdf epub ## Put slides, PDF and EPUB beside the pages, linked
 
 serve: book ## Build the book and show it at http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+playground: .venv/stamp ## Train again the two networks of the page on which one draws
+	@$(BIN)/python -m scripts.playground
 
 benchmarks: look-mnist look-overhead look-input ## Look at the benchmarks, writing nothing
 

@@ -36,7 +36,7 @@ def _cover(app, config):
 
 def make_still(page):
     """Take out of a parsed page what moves: of sliders, the first picture stays."""
-    for element in page.select("script, .copybtn, .headerlink"):
+    for element in page.select("script, .copybtn, .headerlink, #playground"):
         element.decompose()
     for sliders in page.select(".picture-sliders"):
         for moving in [
