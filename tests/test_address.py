@@ -180,7 +180,9 @@ def built(folder, monkeypatch, known):
     monkeypatch.setattr(repository_links, "_known", lambda: known)
     (folder / "index.md").write_text(LINKS)
     config = {
-        "extensions": ["myst_parser", "_ext.repository_links"],
+        # As in test_site.py: Sphinx keeps who reads .md from one build to the next.
+        "extensions": ["myst_nb", "_ext.repository_links"],
+        "nb_execution_mode": "off",
         "html_baseurl": "https://OWNER.github.io/nestrade/",
     }
     with docutils_namespace():
