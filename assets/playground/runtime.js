@@ -1,7 +1,7 @@
 // The networks in ONNX Runtime: loaded when asked, on one thread, with no request outside.
 
 const STATIC = new URL("..", document.currentScript.src);
-const [GOES, GO] = [5, 2]; // a time is the best of so many goes of so many milliseconds
+const [GOES, GO] = [5, 1]; // a time is the best of so many goes of so many milliseconds
 
 class Networks {
   // Load the scripts named (runtime, then files) and make a session of each network.
