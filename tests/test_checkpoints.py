@@ -16,39 +16,30 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keras import layers as kl
 
-from nestrade_lib import Budget, Nestrade, Schedule, create_loss
+from nestrade_lib import Budget, Schedule
 from nestrade_lib.training import folder
 from nestrade_lib.training.checkpoints import Checkpoints
-from tests.support.small import EAGER
+from tests.support.backups import CASES, Shuffled, X, Y, build, train
 
 pytestmark = pytest.mark.any_backend
-
-RNG = np.random.default_rng(0)
-Y = RNG.integers(0, 3, 96)
-X = (RNG.normal(size=(96, 8)) + Y[:, None]).astype("float32")
-SCHEDULE = Schedule(start=0.2, stop=0.6, cuts=2, shrink=4)
-
-
-class Shuffled(keras.utils.PyDataset):
-    """An order that each epoch's end changes."""
-
-    order = np.arange(96)
-
-    def __len__(self):
-        return 6
-
-    def __getitem__(self, index):
-        rows = self.order[16 * index : 16 * index + 16]
-        return X[rows], Y[rows]
-
-    def on_epoch_end(self):
-        self.order = np.roll(self.order, 7)
 
 
 class Killed(Exception):
     """Stands for a process that ends."""
+
+
+class AskAt(keras.callbacks.Callback):
+    """A request to end, in a step of this number."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.left = batch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGTERM)
 
 
 class KillAt(keras.callbacks.Callback):
@@ -62,49 +53,10 @@ class KillAt(keras.callbacks.Callback):
             raise Killed
 
 
-def build(budget, optimizer="adam", run_eagerly=EAGER, **options):
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(3)
-    network = keras.Sequential(
-        [
-            keras.Input((8,)),
-            kl.Dense(24, use_bias=False),
-            kl.BatchNormalization(),
-            kl.ReLU(),
-            kl.Dropout(0.2),
-            kl.Dense(12, activation="relu"),
-            kl.Dense(3),
-        ]
-    )
-    compiled = {"metrics": ["accuracy"], "run_eagerly": run_eagerly}
-    network.compile(optimizer, create_loss(), **compiled)
-    return Nestrade(network, budget, **{"schedule": SCHEDULE, **options})
-
-
-def train(trainer, data=(X, Y), batch_size=16, **options):
-    x, y = data
-    size = {"batch_size": batch_size} if y is not None else {}
-    history = trainer.fit(
-        x, y, epochs=6, verbose=0, validation_data=(X, Y), **size, **options
-    )
-    weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
-    return weights, history.history, [cut.widths for cut in trainer.cuts]
-
-
-TUNED = {"importance": "taylor", "anneal": "twice"}
-CASES = {
-    "cuts": lambda: (build(0.4, run_eagerly=False), (X, Y)),
-    "growth": lambda: (build(Budget(params=0.5), growth=2, **TUNED), (X, Y)),
-    "no cuts": lambda: (build(1), (X, Y)),
-    "averaged": lambda: (build(0.4, keras.optimizers.SGD(0.1, use_ema=True)), (X, Y)),
-    "taken back": lambda: (build(Budget(max_accuracy_drop=0.001)), (X, Y)),
-    "own order": lambda: (build(0.4), (Shuffled(), None)),
-    "taught": lambda: (build(0.4, distill=0.5), (X, Y)),
-}
-
-
 # Of six batches an epoch, one of the third, and then one of the fourth.
 KILLS = 13, 9
+# Before its first step is shown, in one epoch twice, and in the step after which it cuts.
+REQUESTS = 1, 7, 3, 10
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -115,13 +67,28 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(name, tmp_path)
         trainer, data = CASES[name]()
         with pytest.raises(Killed):
             train(trainer, data, callbacks=[KillAt(batch)], backup_dir=tmp_path / "cut")
-    trainer, data = CASES[name]()
-    keras.utils.set_random_seed(9)  # as where the user sets none
-    resumed = train(trainer, data, backup_dir=tmp_path / "cut")
-    assert len(resumed[1]["loss"]) == 6
-    for a, b in zip(whole[0], resumed[0], strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert whole[1:] == resumed[1:]
+    for number, batch in enumerate(REQUESTS):
+        trainer, data = CASES[name]()
+        with pytest.warns(
+            UserWarning, match="was asked to end .SIGTERM. and does, after"
+        ):
+            with pytest.raises(SystemExit, match="143"):
+                train(
+                    trainer,
+                    data,
+                    callbacks=[AskAt(batch)],
+                    backup_dir=tmp_path / "asked",
+                )
+        within = list((tmp_path / "asked").glob("*-step-*"))
+        assert len(within) == 1, number
+    for folder in ("cut", "asked"):
+        trainer, data = CASES[name]()
+        keras.utils.set_random_seed(9)  # as where the user sets none
+        resumed = train(trainer, data, backup_dir=tmp_path / folder)
+        assert len(resumed[1]["loss"]) == 6
+        for a, b in zip(whole[0], resumed[0], strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert whole[1:] == resumed[1:]
 
 
 def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(tmp_path):
@@ -256,7 +223,7 @@ def hashed(body):
 
 def archive(epoch=2, compressed=False, **arrays):
     file = io.BytesIO()
-    text = json.dumps({"epoch": epoch, "description": {}}).encode()
+    text = json.dumps({"epoch": epoch, "step": None, "description": {}}).encode()
     arrays = {"__description__": np.frombuffer(text, np.uint8), **arrays}
     (np.savez_compressed if compressed else np.savez)(file, **arrays)
     return hashed(file.getvalue())

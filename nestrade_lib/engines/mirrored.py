@@ -144,6 +144,8 @@ class Mirrored(Engine):
             callback.on_train_batch_end(number, logs)
             if network.stop_training and self.workers == 1:
                 break  # several have to stop together: after this piece
+            if getattr(callback, "is_ending", False):  # as they have agreed
+                break
         callback.on_epoch_end(epoch, _numbers(network.get_metrics_result()))
 
     def evaluate(

@@ -3,27 +3,28 @@
 The user's script builds the first network again, so a mask is enough for the structure:
 which of its channel groups are left. The run's state, the values of its variables and the
 history follow. The order of the data needs no more than a seed and the epoch's number.
+A run that is asked to end is written within its epoch, and goes on behind the batches that
+it has seen, if the data give the same ones again.
 
 A run may go on to more epochs than it began with. It ends as the longer run would have,
 if nothing before depended on the number of epochs, and it says so where something did.
 """
 
 import dataclasses
-import re
 import warnings
 
 import keras
 
 from nestrade_lib.cluster.digest import digest
-from nestrade_lib.internals import all_layers, is_seeded
+from nestrade_lib.internals import is_seeded
 from nestrade_lib.training.checkpoints import Checkpoints
-from nestrade_lib.training.state import pack, unpack
+from nestrade_lib.training.identity import identity_of
+from nestrade_lib.training.state import Within, pack, unpack
 from nestrade_lib.training.timetable import Timetable
 
 # Of what is written. Where a later version of the library writes something else, it has
 # another number, and does not go on with the runs of this one.
-FORMAT = "3"
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+FORMAT = "4"
 
 
 class Backup:
@@ -35,8 +36,9 @@ class Backup:
         self.identity = identity | {"the format of checkpoints": FORMAT}
         del self.identity["the epochs"]  # which may become more
 
-    def write(self, epoch, run, history):
-        """Write a run and its history after an epoch."""
+    def write(self, epoch, run):
+        """Write a run after an epoch, or within it."""
+        history, within = run.trainer.history, run.state.within
         parts = {
             "identity": self.identity,
             "run": run.saved(),
@@ -51,13 +53,59 @@ class Backup:
             parts["generator"] = torch.get_rng_state().numpy()
         arrays = {}
         description = pack(parts, arrays)
-        self.checkpoints.write(epoch, arrays, description)
+        step = None if within is None else within.position
+        self.checkpoints.write(epoch, arrays, description, step)
 
-    def resume(self, run, history):
-        """Let a run and its history go on from the newest checkpoint, if there is one."""
-        newest = self.checkpoints.newest()
+    def resume(self, run):
+        """Let a run go on from the newest checkpoint, if there is one: the epochs left."""
+        parts, epochs = self._newest(run), run.epochs
+        if parts is None:
+            return epochs
+        first, begun = epochs.start + len(parts["epochs"]), None
+        run.data.seed = parts["run"]["state"]["seed"]
+        run.data.skip(len(parts["epochs"]))
+        within = parts["run"]["state"]["within"]
+        if within is not None:
+            run.data.start_epoch(first)
+            begun = Within(run.data.fingerprint())
+            is_other = [begun.fingerprint != within["fingerprint"]]
+            if run.engine.gather(is_other).any():
+                parts = self._begin_anew(run, first)
+        if parts is not None:
+            self._restore(run, parts)
+        if begun is not None and run.state.within is None:
+            run.state.within = begun
+        if run.state.is_stopped or first >= epochs.stop:
+            warnings.warn(
+                f"backup_dir: {self.folder} holds this run to its end, which is taken up: "
+                "nothing is trained. To train again, take another folder; to go on, ask "
+                "for more epochs.",
+                stacklevel=4,
+            )
+            return range(0)
+        return range(first, epochs.stop)
+
+    def _begin_anew(self, run, epoch):
+        """What a run goes on from where an epoch's batches are not those of before."""
+        warnings.warn(
+            f"The run in {self.folder} was ended within epoch {epoch + 1}, but the data do "
+            "not give its batches once more. That epoch begins anew, with others.",
+            stacklevel=5,
+        )
+        parts = self._newest(run, is_whole=True)
+        done = len(parts["epochs"]) if parts else 0
+        if run.epochs.start + done != epoch:
+            raise ValueError(
+                f"backup_dir: {self.folder} has lost the state before epoch {epoch + 1}. "
+                "Remove it, and train from the start."
+            )
+        return parts
+
+    def _newest(self, run, is_whole=False):
+        """The newest checkpoint, if there is one, and it is of this run."""
+        newest = self.checkpoints.newest(is_whole)
         if newest is None:
-            return False
+            return None
         _, arrays, description = newest
         parts = unpack(description, arrays)
         identity = parts["identity"]
@@ -74,21 +122,25 @@ class Backup:
                 f"differs from this one in {', '.join(others)}. Take another folder, or "
                 "remove it."
             )
-        if doubts:
+        if doubts and not is_whole:
             warnings.warn(
                 f"The run in {self.folder} goes on, but whether it is this one cannot be "
                 f"said for {'; for '.join(f'{x}: {why}' for x, why in doubts.items())}.",
                 stacklevel=5,
             )
+        return parts
+
+    def _restore(self, run, parts):
+        start, stop = parts["range"]
         run.restore(parts["run"])
         if run.epochs.stop > stop and not run.state.is_stopped:
             _extend(run, stop - start)
+        history = run.trainer.history
         history.epoch, history.history = parts["epochs"], parts["history"]
         if "generator" in parts:
             import torch
 
             torch.set_rng_state(torch.from_numpy(parts["generator"]))
-        return True
 
 
 def _doubts(run, others):
@@ -150,85 +202,3 @@ def open_backup(run, folder):
         "the first batch": digest(run.sample).hex(),
     }
     return Backup(Checkpoints(folder, run.engine), identity | beginning)
-
-
-def identity_of(trainer, data, epochs, anneal):
-    """All that decides which weights a run ends with: digests by the parts' names.
-
-    The network is as the user gave it, not yet prepared by an engine.
-
-    >>> import numpy as np
-    >>> from nestrade_lib import create_nestrade_model
-    >>> from nestrade_lib.training.data import data_adapter
-    >>> trainer = create_nestrade_model((8, 8, 1), 3)
-    >>> data = data_adapter(np.ones((4, 8, 8, 1)), np.zeros(4))
-    >>> one = identity_of(trainer, data, range(1), True)
-    >>> other = identity_of(trainer, data, range(2), True)
-    >>> [part for part in one if one[part] != other[part]]
-    ['the epochs']
-    """
-    network, weights = trainer.network, data.class_weight or {}
-    parts = {
-        "the network": (
-            [(type(x).__name__, _config_of(x)) for x in all_layers(network)],
-            [tuple(v.shape) for v in network.variables],
-        ),
-        "the optimizer, loss or metrics": _compiled_with(network),
-        "the budget": trainer.budget,
-        "the schedule": trainer.schedule,
-        "the importance": trainer.importance,
-        "ignored_layers": trainer.ignored_layers,
-        "growth": trainer.growth,
-        "anneal": (trainer.anneal, anneal),
-        "distill": (
-            trainer.distill,
-            _config_of(trainer.distill and trainer.distill.loss),
-        ),
-        "the epochs": epochs,
-        "the steps of an epoch": data.steps,
-        "batch_size": data.batch_size,
-        "shuffle": bool(data.shuffle),
-        "class_weight": sorted((str(k), float(w)) for k, w in weights.items()),
-    }
-    digests = {name: digest(described(part)).hex() for name, part in parts.items()}
-    arrays = (data.x, data.y, data.sample_weight) if data.is_arrays else ()
-    return digests | {"the training data": digest(*arrays).hex()}
-
-
-def described(value):
-    """Describe a value by what it is, and not by when and where it was made.
-
-    Names that Keras counts on and addresses in memory are left out: a function is its
-    name, one with arguments its name and arguments, another object its class.
-
-    >>> import functools
-    >>> described({"name": "dense_7", "units": 3})
-    "{'units': '3'}"
-    >>> described(functools.partial(described, value=1))
-    'functools.partial(<function described>, value=1)'
-    """
-    return str(_nameless(value))
-
-
-def _nameless(value):
-    if isinstance(value, dict):
-        return {k: _nameless(v) for k, v in value.items() if k != "name"}
-    if isinstance(value, (set, frozenset)):  # in no order
-        return sorted(described(part) for part in value)
-    if isinstance(value, (list, tuple)):
-        return [_nameless(part) for part in value]
-    return _ADDRESS.sub("", repr(value))
-
-
-def _compiled_with(network):
-    try:
-        return network.get_compile_config()
-    except (TypeError, NotImplementedError):  # callables that cannot be saved
-        return network.optimizer.get_config(), network.loss
-
-
-def _config_of(part):
-    try:
-        return part.get_config()
-    except (AttributeError, NotImplementedError):  # of one's own, that cannot be saved
-        return None

@@ -10,9 +10,12 @@ import numpy as np
 
 
 class CallbackAdapter(keras.callbacks.Callback):
-    """Passes one piece of an epoch on to callbacks that know only the whole."""
+    """Passes one piece of an epoch on to callbacks that know only the whole.
 
-    def __init__(self, callbacks, offset, steps, metrics=None):
+    The piece ends after a step, if ``is_to_end`` says so then.
+    """
+
+    def __init__(self, callbacks, offset, steps, metrics=None, is_to_end=None):
         super().__init__()
         self.callbacks = callbacks
         self.offset = offset
@@ -20,6 +23,8 @@ class CallbackAdapter(keras.callbacks.Callback):
         self.metrics = metrics  # what they had gathered before this piece
         self.logs = {}
         self.done = 0  # batches of this piece
+        self.is_to_end = is_to_end or (lambda: False)
+        self.is_ending = self.is_stopped = False  # the latter by the callbacks
 
     def on_epoch_begin(self, epoch, logs=None):
         # Keras has just reset the metrics.
@@ -36,6 +41,9 @@ class CallbackAdapter(keras.callbacks.Callback):
         batch = min(self.offset + batch, self.last)
         self.done = batch + 1 - self.offset
         self.callbacks.on_train_batch_end(batch, logs)
+        self.is_stopped = bool(self.model.stop_training)
+        if self.is_to_end():
+            self.is_ending = self.model.stop_training = True
 
     def on_epoch_end(self, epoch, logs=None):
         self.logs = dict(logs or {})

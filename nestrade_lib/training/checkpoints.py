@@ -3,7 +3,8 @@
 A checkpoint is arrays and a description in one file. It is written under another name,
 flushed to the disk, and renamed, so that a process killed at any moment leaves either
 the old files or the new one. Its first bytes are the SHA-256 of the rest: what was cut
-short or changed on the way is not read but passed over, for the one before it.
+short or changed on the way is not read but passed over, for the one before it. A run that is
+ended within an epoch leaves one more, named after its step.
 The hash is no signature: whoever can write to the folder can write a checkpoint.
 """
 
@@ -21,8 +22,9 @@ import numpy as np
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.training import folder as files
 
-KEPT = 2
-_NAME = re.compile(r"epoch-(\d{6})\.checkpoint")
+KEPT = 2  # of whole epochs; beside them, at most one within an epoch
+WHOLE = 2**31 - 1  # in the place of its steps
+_NAME = re.compile(r"epoch-(\d{6})(?:-step-(\d{9}))?\.checkpoint")
 
 
 class Checkpoints:
@@ -74,8 +76,10 @@ class Checkpoints:
         if self._owner is not None:
             self._owner.close()
 
-    def write(self, epoch: int, arrays: dict, description: dict) -> None:
-        """Write the state after an epoch, and remove all but the last two.
+    def write(
+        self, epoch: int, arrays: dict, description: dict, step: int | None = None
+    ) -> None:
+        """Write the state after an epoch, or within it, and remove what it replaces.
 
         Parameters
         ----------
@@ -83,20 +87,26 @@ class Checkpoints:
         arrays : dict of str to ndarray
         description : dict
             As JSON takes it.
+        step : int, optional
+            Of the epoch, after which the state is.
         """
         if self._owner is None:  # of the chief alone
             return
         held = io.BytesIO()
-        text = json.dumps({"epoch": epoch, "description": description})
+        moment = {"epoch": epoch, "step": step}
+        text = json.dumps(moment | {"description": description})
         np.savez(held, __description__=np.frombuffer(text.encode(), np.uint8), **arrays)
         body = held.getvalue()
-        path = self.folder / f"epoch-{epoch:06}.checkpoint"
+        within = "" if step is None else f"-step-{step:09}"
+        path = self.folder / f"epoch-{epoch:06}{within}.checkpoint"
         try:
             if not self._owner.is_owner():
                 raise files.InUse("another run has taken it, or it was moved")
             files.write(path, hashlib.sha256(body).digest() + body)
-            for old in self._paths()[:-KEPT]:
-                files.remove(old)
+            whole = self._paths(is_whole=True)
+            for old in self._paths():
+                if old != path and old not in whole[-KEPT:]:
+                    files.remove(old)
         except OSError as error:  # such as a full disk: the two before it still stand
             if not self._is_warned:
                 warnings.warn(
@@ -109,8 +119,15 @@ class Checkpoints:
         else:
             self._is_warned = False
 
-    def newest(self) -> tuple[int, dict[str, np.ndarray], dict] | None:
+    def newest(
+        self, is_whole: bool = False
+    ) -> tuple[int, dict[str, np.ndarray], dict] | None:
         """Read the newest checkpoint that is intact on every worker.
+
+        Parameters
+        ----------
+        is_whole : bool
+            Only after an epoch, and not within one.
 
         Returns
         -------
@@ -123,7 +140,7 @@ class Checkpoints:
             For each file that is damaged, by name.
         """
         intact = {}
-        for path in reversed(self._paths()):
+        for path in reversed(self._paths(is_whole)):
             content = _read(path)
             if content is None:
                 warnings.warn(
@@ -133,19 +150,22 @@ class Checkpoints:
                     stacklevel=2,
                 )
                 continue
-            intact[_epoch(path)] = content
-        # None reads as -1; a worker knows at most two epochs.
-        mine = (sorted(intact, reverse=True) + [-1] * KEPT)[:KEPT]
-        epochs = [set(row.tolist()) for row in self.engine.gather(mine)]
-        common = max(set.intersection(*epochs), default=-1)
+            intact[_moment(path)] = content
+        none = -1, -1
+        mine = (sorted(intact, reverse=True) + [none] * (KEPT + 1))[: KEPT + 1]
+        known = self.engine.gather(np.ravel(mine)).reshape(-1, KEPT + 1, 2).tolist()
+        moments = [set(map(tuple, each)) for each in known]  # of each worker
+        common = max(set.intersection(*moments), default=none)
         if self.engine.is_chief:  # all have read: what is not agreed on is in the way
             for path in self._paths():
-                if _epoch(path) not in intact or _epoch(path) > common:
+                if _moment(path) not in intact or _moment(path) > common:
                     files.remove(path)
-        return (common, *intact[common]) if common >= 0 else None
+        return (common[0], *intact[common]) if common != none else None
 
-    def _paths(self):
-        return sorted(p for p in self.folder.iterdir() if _NAME.fullmatch(p.name))
+    def _paths(self, is_whole=False):
+        paths = [p for p in self.folder.iterdir() if _NAME.fullmatch(p.name)]
+        paths.sort(key=_moment)
+        return [p for p in paths if _moment(p)[1] == WHOLE or not is_whole]
 
     def _require_shared(self):
         """The chief leaves a random number that all have to find."""
@@ -175,8 +195,10 @@ class Checkpoints:
             )
 
 
-def _epoch(path):
-    return int(path.stem.removeprefix("epoch-"))
+def _moment(path):
+    """Epoch and step that a file is named after."""
+    epoch, step = _NAME.fullmatch(path.name).groups()
+    return int(epoch), WHOLE if step is None else int(step)
 
 
 def _read(path):
@@ -191,6 +213,8 @@ def _read(path):
         with np.load(io.BytesIO(data[32:])) as held:
             arrays = {name: held[name] for name in held.files}
         text = json.loads(arrays.pop("__description__").tobytes())
-        return (arrays, text["description"]) if text["epoch"] == _epoch(path) else None
+        step = WHOLE if text["step"] is None else text["step"]
+        is_named = (text["epoch"], step) == _moment(path)
+        return (arrays, text["description"]) if is_named else None
     except Exception:  # what others may have written has no end of ways to be wrong
         return None

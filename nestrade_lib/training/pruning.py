@@ -76,17 +76,17 @@ def shrink_frozen(run):
 
 
 def cut_if_due(run):
-    """End a pruning round: cut what it has driven to zero."""
+    """End a pruning round: cut what it has driven to zero; whether it was due."""
     state, pruned, before = run.state, run.pruned, run.network
     if state.round is None or state.timetable.step < state.round.cut_at:
-        return
+        return False
     start, mask = time.perf_counter(), state.round.mask
     scores = _gathered_scores(run)
     pruned.unwrap_optimizer()
     refusal = pruned.cut(mask, run.sample and run.sample[0])
     if refusal is not None:
         go_on_uncut(run, refusal, scores)
-        return
+        return True
     seconds = state.round.seconds + time.perf_counter() - start
     state.round = None
     state.mask[state.mask] = mask
@@ -101,6 +101,7 @@ def cut_if_due(run):
         pruned.teacher.detach(before)
     run.attach_teacher()
     run.best.forget()
+    return True
 
 
 def go_on_uncut(run, refusal, scores):

@@ -2,7 +2,8 @@
 
     begin, or restore ─► each epoch: grow ─► each piece: choose ─► train ─► cut ─► end
 
-A piece ends where there is something to choose or to cut, and with its epoch.
+A piece ends where there is something to choose or to cut, and with its epoch; or after
+any step, where the process is asked to end.
 """
 
 import warnings
@@ -29,6 +30,8 @@ from nestrade_lib.training.callbacks import (
 from nestrade_lib.training.interrupts import interrupts_deferred, values_kept
 from nestrade_lib.training.pruned_network import assign, values_of
 from nestrade_lib.training.rescale import grow_if_due
+from nestrade_lib.training.state import Within
+from nestrade_lib.training.termination import Termination, end_if_asked
 from nestrade_lib.training.timetable import Timetable
 
 SAMPLES = 512  # of which the curvature of the loss is estimated
@@ -56,7 +59,7 @@ class Run:
         self.anneals = trainer.anneal and not trainer.met and not setters
         optimizer = self.network.optimizer
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
-        self.annealed = self.best = None
+        self.annealed = self.best = self.backup = None
         self.shown = self.network  # to the callbacks
         self.is_loss_checked = False
         self.refusal = None  # the last cut that was refused, if one was
@@ -68,40 +71,47 @@ class Run:
 
     def train(self, backup_dir=None):
         """Train all epochs, or those that a backup has left."""
-        backup = open_backup(self, backup_dir)
-        epochs, logs, history = self.epochs, {}, self.trainer.history
-        try:
-            self.begin()
-            if backup and backup.resume(self, history):
-                epochs = self.epochs_left(history.epoch, backup.folder)
-                logs = {name: values[-1] for name, values in history.history.items()}
-            for epoch in epochs:
-                grow_if_due(self)
-                self.callbacks.on_epoch_begin(epoch)
-                logs = self.train_epoch(epoch)
-                if self.validation and self.validation.is_due(epoch):
-                    with values_kept(self.pruned.variables):
-                        logs |= self.validation.logs(
-                            self.engine, self.network, self.callbacks
-                        )
-                self.callbacks.on_epoch_end(epoch, logs)
-                stops = self.engine.gather([self.network.stop_training])
-                self.state.is_stopped = bool(stops.any())
-                if self.state.is_stopped:
-                    pruning.take_round_back(self)
+        self.backup = open_backup(self, backup_dir)
+        with Termination(self.engine, self.backup is not None) as self.termination:
+            try:
+                self.begin()
+                epochs = self.backup.resume(self) if self.backup else self.epochs
+                logs = self.train_epochs(epochs)
+                pruning.judge_last_cut(self)
                 self.assert_equal_weights()
-                if backup:
-                    backup.write(epoch, self, history)
-                if self.state.is_stopped:
-                    break
-            pruning.judge_last_cut(self)
+            finally:
+                with interrupts_deferred():
+                    if self.backup:
+                        self.backup.checkpoints.close()
+                    self.end()
+            self.callbacks.on_train_end(logs)
+
+    def train_epochs(self, epochs):
+        """Train, and give the logs of the last epoch of all."""
+        history = self.trainer.history.history
+        logs = {name: values[-1] for name, values in history.items()}
+        for epoch in epochs:
+            end_if_asked(self, epoch)
+            if self.state.within is None:
+                grow_if_due(self)
+            self.callbacks.on_epoch_begin(epoch)
+            logs = self.train_epoch(epoch)
+            if self.validation and self.validation.is_due(epoch):
+                with values_kept(self.pruned.variables):
+                    logs |= self.validation.logs(
+                        self.engine, self.network, self.callbacks
+                    )
+            self.callbacks.on_epoch_end(epoch, logs)
+            stops = self.engine.gather([self.network.stop_training])
+            self.state.is_stopped = bool(stops.any())
+            if self.state.is_stopped:
+                pruning.take_round_back(self)
             self.assert_equal_weights()
-        finally:
-            with interrupts_deferred():
-                if backup:
-                    backup.checkpoints.close()
-                self.end()
-        self.callbacks.on_train_end(logs)
+            if self.backup:
+                self.backup.write(epoch, self)
+            if self.state.is_stopped:
+                break
+        return logs
 
     # Its two ends, and its backup ------------------------------------------------
 
@@ -168,33 +178,29 @@ class Run:
         self.callbacks.set_params({**self.callbacks.params, "steps": data.steps})
         self.show_network()
 
-    def epochs_left(self, done, folder):
-        """The epochs that a restored run has not trained yet."""
-        first = self.epochs.start + len(done)
-        self.data.skip(len(done))
-        if self.state.is_stopped or first >= self.epochs.stop:
-            warnings.warn(
-                f"backup_dir: {folder} holds this run to its end, which is taken up: "
-                "nothing is trained. To train again, take another folder; to go on, ask "
-                "for more epochs.",
-                stacklevel=4,
-            )
-            return range(0)
-        return range(first, self.epochs.stop)
-
     # An epoch, piece by piece --------------------------------------------------
 
     def train_epoch(self, epoch):
-        """Train one of the user's epochs, and give its logs."""
+        """Train one of the user's epochs, or the rest of it, and give its logs."""
         timetable, data = self.state.timetable, self.data
-        data.start_epoch(epoch)
+        if self.state.within is None:
+            data.start_epoch(epoch)
+            self.state.within = Within(data.fingerprint() if self.backup else "")
+        within = self.state.within
+        if within.is_stopped:
+            self.network.stop_training = True
         self.check_loss_once()
         self.preview = self.preview_batches()
-        position, piece = 0, None
-        while position < data.steps and not self.network.stop_training:
+        data.advance(within.position)
+        while True:
+            end_if_asked(self, epoch)
+            if pruning.cut_if_due(self):
+                continue
+            if within.position >= data.steps or self.network.stop_training:
+                break
             pruning.choose_if_due(self)
             self.show_network()
-            count = data.steps - position
+            count = data.steps - within.position
             cut_at = self.state.round and self.state.round.cut_at
             ahead = timetable.steps_ahead(cut_at, is_cutting=not self.trainer.met)
             count = min(count, ahead or count, pruning.shrink_frozen(self) or count)
@@ -203,20 +209,23 @@ class Run:
                 self.stop_without_data(epoch)
                 break
             good = self.state.round.values if self.state.round else self.pruned.values
-            metrics = piece and piece.metrics
-            piece = CallbackAdapter(self.callbacks, position, count, metrics)
+            ends = self.termination.is_agreed_after_step
+            parts = within.position, count, within.metrics, ends
+            piece = CallbackAdapter(self.callbacks, *parts)
             with values_kept(self.pruned.variables, good):
                 self.engine.fit(self.network, piece, epoch, **batches)
             if data.is_exhausted:
                 self.stop_without_data(epoch)
             require_finite(self.pruned, piece.logs, good, timetable.step, data)
             done = piece.done if self.network.stop_training else count
-            position += done
+            within.metrics, within.logs = piece.metrics, piece.logs
+            within.is_stopped = piece.is_stopped
+            within.position += done
             timetable.step += done
-            pruning.cut_if_due(self)
         self.show_network()
         data.end_epoch()
-        return piece.logs if piece else {}
+        self.state.within = None
+        return within.logs
 
     def preview_batches(self):
         """Batches that the curvature of the loss is estimated on, while it is needed."""

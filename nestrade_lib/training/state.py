@@ -60,6 +60,19 @@ class AcceptedNetwork:
 
 
 @dataclass
+class Within:
+    """How far an epoch is that is not over."""
+
+    fingerprint: str = (
+        ""  # of the data as it began, where they are not known to be alike
+    )
+    position: int = 0  # steps done
+    metrics: list | None = None  # what they have gathered
+    logs: dict = field(default_factory=dict)
+    is_stopped: bool = False  # by a callback, after a step
+
+
+@dataclass
 class RunState:
     """Where a trainer stands: what outlives a ``fit``, and where the present one is."""
 
@@ -75,6 +88,7 @@ class RunState:
     accepted: AcceptedNetwork | None = None
     growth: int | None = None  # of the batch, once that is decided
     is_stopped: bool = False  # by a callback, before the last epoch
+    within: Within | None = None  # the present epoch
 
     def begin_fit(self, groups, seed, timetable):
         """Forget the fit before this one, but not what outlives it."""
@@ -89,6 +103,7 @@ class RunState:
             "timetable": Timetable,
             "round": PruningRound,
             "accepted": AcceptedNetwork,
+            "within": Within,
         }.items():
             values[name] = values[name] and kind(**values[name])
         values["cuts"] = [Cut(**cut) for cut in values["cuts"]]

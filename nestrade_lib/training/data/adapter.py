@@ -52,6 +52,14 @@ class DataAdapter:
         """The next batches as arguments for ``fit``; None where a generator has ended."""
         raise NotImplementedError
 
+    def advance(self, steps):
+        """Pass over the first batches of an epoch, as it starts."""
+        raise NotImplementedError
+
+    def fingerprint(self):
+        """What tells whether an epoch that starts is one of before; empty if it must be."""
+        return ""
+
     def peek(self):
         """The global batch that comes next, which stays where it is; None at the end."""
         raise NotImplementedError

@@ -114,6 +114,9 @@ class ArrayAdapter(DataAdapter):
         self._order = np.concatenate(orders)[offset : offset + self.rows]
         self._position = 0
 
+    def advance(self, steps):
+        self._position += steps * self.batch_size
+
     def peek(self):
         stop = self._position + self.batch_size
         return self._at(self._order[self._position : stop])

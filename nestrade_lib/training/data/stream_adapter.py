@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
+from nestrade_lib.cluster.digest import digest
 from nestrade_lib.training.data.adapter import DataAdapter, as_numpy, one_by_one
 
 
@@ -112,11 +113,17 @@ class StreamAdapter(DataAdapter):
         for _ in range(epochs):
             self.start_epoch(0)
             if self._goes_on or not self._is_repeatable:
-                for _ in itertools.islice(self._batches, int(self.steps)):
-                    pass
+                self.advance(int(self.steps))
             elif not self._is_dataset:
                 next(self._batches)  # a seeded shuffle draws its next order
             self.end_epoch()
+
+    def advance(self, steps):
+        for _ in itertools.islice(self._batches, steps):
+            pass
+
+    def fingerprint(self):
+        return digest(self.peek()).hex()
 
     def peek(self):
         first = next(self._batches, None)
