@@ -81,10 +81,10 @@ def test_a_stopped_run_ends_with_the_weights_of_one_that_was_not(name, tmp_path)
                 )
         within = list((tmp_path / "asked").glob("*-step-*"))
         assert len(within) == 1, number
-    for folder in ("cut", "asked"):
+    for ended in ("cut", "asked"):
         trainer, data = CASES[name]()
         keras.utils.set_random_seed(9)  # as where the user sets none
-        resumed = train(trainer, data, backup_dir=tmp_path / folder)
+        resumed = train(trainer, data, backup_dir=tmp_path / ended)
         assert len(resumed[1]["loss"]) == 6
         for a, b in zip(whole[0], resumed[0], strict=True):
             np.testing.assert_array_equal(a, b)

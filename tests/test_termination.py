@@ -15,9 +15,20 @@ from nestrade_lib.engines.engine import Engine
 from nestrade_lib.surgery import restructure
 from nestrade_lib.training import pruned_network
 from nestrade_lib.training.termination import PAUSE, Termination
-from tests.support.backups import X, Y, build, train
+from tests.support import backups
+from tests.support.backups import X, Y, train
 
 pytestmark = pytest.mark.any_backend
+
+
+@pytest.fixture(autouse=True)
+def no_rehearsals(monkeypatch):
+    """What is tried before a run changes nothing, and would take most of the time."""
+    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
+
+
+def build(budget=0.4):
+    return backups.build(budget, run_eagerly=True)
 
 
 def ask(*_, **__):
@@ -53,18 +64,18 @@ def test_asked_outside_of_steps_a_run_goes_on_to_the_same_weights(
     tmp_path, monkeypatch
 ):
     """One run, which is asked again and again."""
-    whole = train(build(0.4), backup_dir=tmp_path / "whole")
+    whole = train(build(), backup_dir=tmp_path / "whole")
     options = {"backup_dir": tmp_path / "asked"}
     warnings.simplefilter("ignore")
     for place, name, function in PATCHES.values():
         with monkeypatch.context() as patched, pytest.raises(SystemExit, match="143"):
             patched.setattr(place, name, once(function))
-            train(build(0.4), **options)
+            train(build(), **options)
     for moment in CALLBACKS:
         with pytest.raises(SystemExit, match="143"):
-            train(build(0.4), callbacks=[AskOn(moment)], **options)
+            train(build(), callbacks=[AskOn(moment)], **options)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    resumed = train(build(0.4), **options)
+    resumed = train(build(), **options)
     for a, b in zip(whole[0], resumed[0], strict=True):
         np.testing.assert_array_equal(a, b)
     assert whole[1:] == resumed[1:]
@@ -92,7 +103,7 @@ def test_an_epoch_whose_batches_do_not_come_again_begins_anew(tmp_path):
     began, steps = {}, []
 
     def run(seed):
-        trainer = build(0.4)
+        trainer = build()
         trainer.fit(
             other_each_time(seed), epochs=3, steps_per_epoch=6, verbose=0,
             callbacks=[Watch()], backup_dir=tmp_path,
@@ -120,7 +131,7 @@ def test_a_generator_that_gives_the_same_again_goes_on_within_its_epoch(tmp_path
                 yield X[start : start + 16], Y[start : start + 16]
 
     def run(folder, **options):
-        trainer = build(0.4)
+        trainer = build()
         history = trainer.fit(
             again(), epochs=3, steps_per_epoch=5, verbose=0,
             backup_dir=tmp_path / folder, **options,
@@ -150,7 +161,7 @@ def test_without_a_backup_or_with_a_handler_sigterm_is_left_alone(tmp_path):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     seen, caught = [], []
-    build(0.4).fit(X, Y, epochs=1, verbose=0, callbacks=[Look()])
+    build().fit(X, Y, epochs=1, verbose=0, callbacks=[Look()])
 
     def own(*received):
         caught.append(received)
@@ -200,13 +211,15 @@ def test_workers_end_together_and_exchange_by_the_slowest_of_them():
 
 FORKED = """
 import os, signal, sys, time
-from nestrade_lib.engines.engine import Engine
 from nestrade_lib.training.termination import Termination
-with Termination(Engine()):
+reader, writer = os.pipe()
+with Termination(None):
     child = os.fork()
     if not child:
+        os.write(writer, b"!")
         time.sleep(60)
         os._exit(0)
+    os.read(reader, 1)
     os.kill(child, signal.SIGTERM)
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) + 100)
 """

@@ -72,7 +72,7 @@ class Backup:
             if run.engine.gather(is_other).any():
                 parts = self._begin_anew(run, first)
         if parts is not None:
-            self._restore(run, parts)
+            self._restore(run, parts, first)
         if begun is not None and run.state.within is None:
             run.state.within = begun
         if run.state.is_stopped or first >= epochs.stop:
@@ -130,9 +130,13 @@ class Backup:
             )
         return parts
 
-    def _restore(self, run, parts):
+    def _restore(self, run, parts, epoch):
         start, stop = parts["range"]
         run.restore(parts["run"])
+        if run.sample is None:  # of a generator, whose batches were unknown until here
+            run.data.start_epoch(epoch)
+            x, y, *_ = (*(run.data.peek() or ()), None, None)
+            run.pruned.build_metrics(x is not None and (x, y))
         if run.epochs.stop > stop and not run.state.is_stopped:
             _extend(run, stop - start)
         history = run.trainer.history
