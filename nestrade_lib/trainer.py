@@ -209,7 +209,11 @@ class Nestrade(NetworkFacade):
         backup_dir : str or path, optional
             The state is written there after each epoch. The same script, run again
             after it was killed, goes on from there to the weights that it would have
-            had. Callbacks keep no state but the history. A folder is for one ``fit``
+            had. Asked to end (SIGTERM), a run finishes its step and is written within
+            its epoch; the process ends with code 143. Streams of data are passed over
+            up to that step; if they bring other batches than before, the run says so
+            and begins that epoch anew.
+            Callbacks keep no state but the history. A folder is for one ``fit``
             at a time. With more epochs, a run goes on to them, finished or not. It
             warns where it then differs from one that had them from the start: annealing
             and cuts follow the number of epochs.

@@ -1,6 +1,7 @@
 """Real processes: two workers equal one device, and a killed one changes nothing."""
 
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -67,6 +68,17 @@ def test_killed_workers_are_seen_and_the_group_ends_with_the_same_weights(
     for rank in "01":
         killed = f"Worker {rank} was ended by signal 9. Starting all again."
         assert log.count(killed) == sum(moment[0] == rank for moment in MOMENTS), log
+    assert difference(whole, tmp_path) == 0
+
+
+def test_workers_that_are_asked_to_end_go_on_from_the_same_step(whole, tmp_path):
+    """One of them is asked, then the other, as it cuts; all end, after one step."""
+    arguments = ["--devices", "2", "--signal", "TERM", "--die", "1:step:3", "0:cut:1"]
+    code, log = run(tmp_path, 2, *arguments, restarts=2)
+    assert code == 0, log
+    assert log.count("failed, code 143. Starting all again.") == 2, log
+    steps = re.findall(r"\(SIGTERM\) and does, after (\d) of 5 steps of epoch", log)
+    assert len(steps) == 4 and set(map(steps.count, steps)) == {2}, log
     assert difference(whole, tmp_path) == 0
 
 

@@ -6,8 +6,10 @@ Each worker finds the addresses of all in its environment. Lines that it writes 
 shown with its rank in front. When one of them dies, the others cannot go on without
 it: the whole group is stopped and started again, and goes on from its last checkpoint
 (``fit(..., backup_dir=)``). Workers end with their launcher, whatever ends it; SIGTERM,
-SIGHUP and Ctrl-C give them 20 s together to end by themselves, a second one none. On a cluster, :mod:`nestrade_lib.cluster.jobs` writes the
-files with which Slurm and Kubernetes do the same.
+SIGHUP and Ctrl-C give them 20 s together to end by themselves, a second one none. With a
+backup they need the time of a step and of writing: they end with code 143, and go on from
+that step. On a cluster, :mod:`nestrade_lib.cluster.jobs` writes the files with which Slurm
+and Kubernetes do the same.
 """
 
 import argparse

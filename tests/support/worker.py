@@ -1,4 +1,4 @@
-"""One worker of a small run with two cuts: a script that tests launch and kill.
+"""One worker of a small run with two cuts: a script that tests launch and end.
 
     python -m nestrade_lib.cluster.launch --workers 2 tests/support/worker.py OUT
 
@@ -6,6 +6,7 @@ Writes the final weights of the chief to OUT/weights.npz, checkpoints to OUT/bac
 """
 
 import argparse
+import functools
 import os
 import signal
 import threading
@@ -25,32 +26,32 @@ def deaths(out):
     return len(list(out.glob("died-*")))
 
 
-def die(out):
-    """End as a process does that is killed: at once."""
+def die(out, how=signal.SIGKILL):
+    """Send this process a signal, once per attempt."""
     (out / f"died-{deaths(out)}").touch()
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), how)
 
 
-def at_the(times, function, out):
-    """The same function, which kills the process at one of its calls."""
+def at_the(times, function, end):
+    """The same function, which ends the process at one of its calls."""
     calls = 0
 
     def counted(*args, **kwargs):
         nonlocal calls
         calls += 1
         if calls == times:
-            die(out)
+            end()
         return function(*args, **kwargs)
 
     return counted
 
 
 class Steps(keras.callbacks.Callback):
-    """Nothing but an end to call at each training step."""
+    """Nothing but a function to call at each training step."""
 
-    def __init__(self, times, out):
+    def __init__(self, times, end):
         super().__init__()
-        self.on_train_batch_end = at_the(times, lambda batch, logs=None: None, out)
+        self.on_train_batch_begin = at_the(times, lambda batch, logs=None: None, end)
 
 
 def main():
@@ -69,12 +70,15 @@ def main():
         default=[],
         help="of each attempt: RANK:PLACE:TIMES; PLACE is step, cut, write, name or clock",
     )
+    parser.add_argument("--signal", default="KILL", help="KILL, TERM or INT")
     options = parser.parse_args()
     attempt = deaths(options.out)
     moment = options.die[attempt] if attempt < len(options.die) else "-1:none:0"
     rank, place, times = moment.split(":")
+    how = getattr(signal, f"SIG{options.signal}")
+    end = functools.partial(die, options.out, how)
     if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
-        timer = threading.Timer(float(times), die, [options.out])
+        timer = threading.Timer(float(times), end)
         timer.daemon = True
         timer.start()
 
@@ -85,17 +89,17 @@ def main():
 
     callbacks = []
     if engine.rank == int(rank):
-        out, times = options.out, float(times)
+        times = float(times)
         if place == "step":
-            callbacks.append(Steps(times, out))
+            callbacks.append(Steps(times, end))
         elif place == "cut":
-            pruned_network.restructure = at_the(times, restructure, out)
+            pruned_network.restructure = at_the(times, restructure, end)
         elif (
             place == "write"
         ):  # the bytes are in the file, its name is not the right one
-            os.fsync = at_the(times, os.fsync, out)
+            os.fsync = at_the(times, os.fsync, end)
         elif place == "name":
-            os.replace = at_the(times, os.replace, out)
+            os.replace = at_the(times, os.replace, end)
 
     rng = np.random.default_rng(options.data_seed)
     y = rng.integers(0, 3, 160)

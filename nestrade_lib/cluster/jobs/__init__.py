@@ -11,6 +11,11 @@ and started again. The script finds the others with :func:`nestrade_lib.engines.
 and goes on from its last checkpoint, if it says so:
 
     trainer.fit(..., backup_dir=os.environ.get("NESTRADE_BACKUP_DIR"))
+
+Both clusters send SIGTERM before they kill what is left, 30 s later by default (``KillWait``
+of Slurm, ``terminationGracePeriodSeconds`` of Kubernetes). A run with a backup then ends
+after its step, with code 143; if its steps, or its validation, take longer than that, it
+goes on from the end of the epoch before.
 """
 
 from nestrade_lib.cluster.jobs.kubeflow import kubeflow_train_job
