@@ -11,6 +11,7 @@ if nothing before depended on the number of epochs, and it says so where somethi
 """
 
 import dataclasses
+import functools
 import warnings
 
 import keras
@@ -144,7 +145,12 @@ class Backup:
         if "generator" in parts:
             import torch
 
-            torch.set_rng_state(torch.from_numpy(parts["generator"]))
+            draw_on = functools.partial(
+                torch.set_rng_state, torch.from_numpy(parts["generator"])
+            )
+            draw_on()
+            if run.state.within is not None and run.state.within.is_midway:
+                run.go_on = draw_on  # beginning a piece draws a number, too
 
 
 def _doubts(run, others):

@@ -12,10 +12,13 @@ import numpy as np
 class CallbackAdapter(keras.callbacks.Callback):
     """Passes one piece of an epoch on to callbacks that know only the whole.
 
-    The piece ends after a step, if ``is_to_end`` says so then.
+    The piece ends after a step, if ``is_to_end`` says so then. Where it goes on with one
+    that has ended so, ``go_on`` is called just before its first step.
     """
 
-    def __init__(self, callbacks, offset, steps, metrics=None, is_to_end=None):
+    def __init__(
+        self, callbacks, offset, steps, metrics=None, is_to_end=None, go_on=None
+    ):
         super().__init__()
         self.callbacks = callbacks
         self.offset = offset
@@ -23,7 +26,7 @@ class CallbackAdapter(keras.callbacks.Callback):
         self.metrics = metrics  # what they had gathered before this piece
         self.logs = {}
         self.done = 0  # batches of this piece
-        self.is_to_end = is_to_end or (lambda: False)
+        self.is_to_end, self.go_on = is_to_end or (lambda: False), go_on
         self.is_ending = self.is_stopped = False  # the latter by the callbacks
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -34,6 +37,9 @@ class CallbackAdapter(keras.callbacks.Callback):
                 variable.assign(value)
 
     def on_train_batch_begin(self, batch, logs=None):
+        if self.go_on:
+            self.go_on()
+            self.go_on = None
         self.callbacks.on_train_batch_begin(self.offset + batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):

@@ -11,11 +11,7 @@ import warnings
 import numpy as np
 
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
-from nestrade_lib.optimizers import (
-    averages_weights,
-    is_adaptive,
-    own_learning_rate,
-)
+from nestrade_lib.optimizers import averages_weights, is_adaptive, own_learning_rate
 from nestrade_lib.regularizers import ChannelOptimizer
 from nestrade_lib.training import pruning
 from nestrade_lib.training.annealing import RAISED, AnnealedOptimizer
@@ -59,7 +55,7 @@ class Run:
         self.anneals = trainer.anneal and not trainer.met and not setters
         optimizer = self.network.optimizer
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
-        self.annealed = self.best = self.backup = None
+        self.annealed = self.best = self.backup = self.go_on = None
         self.shown = self.network  # to the callbacks
         self.is_loss_checked = False
         self.refusal = None  # the last cut that was refused, if one was
@@ -209,9 +205,9 @@ class Run:
                 self.stop_without_data(epoch)
                 break
             good = self.state.round.values if self.state.round else self.pruned.values
-            ends = self.termination.is_agreed_after_step
-            parts = within.position, count, within.metrics, ends
-            piece = CallbackAdapter(self.callbacks, *parts)
+            parts = within.position, count, within.metrics
+            ends, self.go_on = (self.termination.is_agreed_after_step, self.go_on), None
+            piece = CallbackAdapter(self.callbacks, *parts, *ends)
             with values_kept(self.pruned.variables, good):
                 self.engine.fit(self.network, piece, epoch, **batches)
             if data.is_exhausted:
@@ -219,7 +215,7 @@ class Run:
             require_finite(self.pruned, piece.logs, good, timetable.step, data)
             done = piece.done if self.network.stop_training else count
             within.metrics, within.logs = piece.metrics, piece.logs
-            within.is_stopped = piece.is_stopped
+            within.is_stopped, within.is_midway = piece.is_stopped, done < count
             within.position += done
             timetable.step += done
         self.show_network()

@@ -70,6 +70,7 @@ class Within:
     metrics: list | None = None  # what they have gathered
     logs: dict = field(default_factory=dict)
     is_stopped: bool = False  # by a callback, after a step
+    is_midway: bool = False  # between two steps of one piece
 
 
 @dataclass
