@@ -1,0 +1,1 @@
+"""Faults, tried on purpose: what survives them."""
