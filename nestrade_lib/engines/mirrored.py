@@ -70,6 +70,14 @@ class Mirrored(Engine):
         self.strategy = strategy
         self.replicas = strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // self.workers
+
+        def of_all(numbers):
+            return tf.distribute.get_replica_context().all_gather(numbers[None], 0)
+
+        # Traced once per length: without that, each call would trace anew.
+        self._gathered = tf.function(
+            lambda numbers: strategy.run(of_all, args=(numbers,)), autograph=False
+        )
         self._forget()
         self._synchronized = set()  # names of batch norms
 
@@ -260,12 +268,7 @@ class Mirrored(Engine):
     def gather(self, numbers):
         if self.workers == 1:
             return super().gather(numbers)
-        numbers = tf.constant(np.asarray(numbers, "int32"))
-
-        def of_all():
-            return tf.distribute.get_replica_context().all_gather(numbers[None], 0)
-
-        gathered = self.strategy.run(of_all)
+        gathered = self._gathered(tf.constant(np.asarray(numbers, "int32")))
         gathered = self.strategy.experimental_local_results(gathered)[0]
         return gathered.numpy()[:: self.local_replicas]
 
