@@ -11,4 +11,6 @@ def test_the_page_is_made_from_the_records():
 
 def test_every_fault_of_the_records_was_survived():
     assert RECORDS
-    assert [kind for kind, rows in RECORDS.items() if not all(map(survived, rows))] == []
+    assert [
+        kind for kind, rows in RECORDS.items() if not all(map(survived, rows))
+    ] == []
