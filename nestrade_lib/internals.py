@@ -17,7 +17,7 @@ from keras.src.backend.common import global_state
 
 def from_keras(kind):
     """Whether a class or function is Keras' own."""
-    return kind.__module__.startswith("keras.")
+    return (kind.__module__ or "").startswith("keras.")
 
 
 def is_functional(layer):

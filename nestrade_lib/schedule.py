@@ -115,8 +115,9 @@ class Budget:
             raise ValueError(
                 f"{self}: expected the MACs of every layer to be known, but no rule "
                 f"states those of {', '.join(map(repr, costs.unknown))}. State what each "
-                "multiplies (call.multiplies) in a rule of nestrade_lib.register_rule, or "
-                "give a budget of params or activation_bytes."
+                "multiplies in a rule of nestrade_lib.register_rule (call.multiplies; "
+                "with 0 for a matrix that is only added), or give a budget of params or "
+                "activation_bytes."
             )
 
     def path(self, progress: float) -> dict[str, float]:

@@ -45,6 +45,7 @@ def test_classes_without_public_names():
     x = keras.Input((4,))
     assert internals.from_keras(kl.Dense) and internals.from_keras(keras.Model.call)
     assert not internals.from_keras(type("Mine", (kl.Dense,), {}))
+    assert not internals.from_keras(eval("lambda x: x", {}))  # of no module
     assert internals.is_functional(keras.Model(x, kl.Dense(2)(x)))
     assert not internals.is_functional(network())
     assert not internals.is_functional(kl.Dense(2))

@@ -67,7 +67,8 @@ def register_rule(kind: type | Callable) -> Callable:
           variable is multiplied once at every position: numbers, axes, and tensors
           with all their axes (``call.inputs[0][1:-1]`` is what lies between batch and
           features). With ``None`` for the variable: a product of two tensors. Nothing
-          else costs MACs; a matrix that a rule does not name here leaves them unknown.
+          else costs MACs; a matrix that a rule does not name here leaves them unknown
+          (``call.multiplies(bias, 0)`` names one that is only added).
 
         A cell of an ``RNN`` describes one step, with states after its output. To count
         costs, the rule is called with channels that are never cut.
