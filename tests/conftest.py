@@ -43,6 +43,7 @@ appendix/solutions/training-mnist.ipynb
 chapters/getting-started.ipynb
 tests/test_run.py
 chapters/multi-gpu.ipynb
+appendix/recipes.ipynb
 tests/test_engines_refusals.py
 chapters/many-machines.ipynb
 tests/test_keras_bugs.py
