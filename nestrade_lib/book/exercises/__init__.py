@@ -22,6 +22,12 @@ from nestrade_lib.book.exercises.data_parallel import (
     check_ring_traffic,
     check_weighted_average,
 )
+from nestrade_lib.book.exercises.deployment import (
+    check_folded_norm,
+    check_quantize,
+    check_quantized_bytes,
+    check_share_for_half,
+)
 from nestrade_lib.book.exercises.getting_started import (
     check_convolution_macs,
     check_l1_penalty,
@@ -70,6 +76,7 @@ __all__ = [
     "check_elastic_step",
     "check_few_units",
     "check_fixed_time",
+    "check_folded_norm",
     "check_front",
     "check_hours_between_failures",
     "check_kept_rows",
@@ -83,9 +90,12 @@ __all__ = [
     "check_node_names",
     "check_paired_interval",
     "check_read_newest",
+    "check_quantize",
+    "check_quantized_bytes",
     "check_reading_scores",
     "check_ring_traffic",
     "check_seeds_needed",
+    "check_share_for_half",
     "check_shifted",
     "check_small_network",
     "check_soft_threshold",

@@ -67,6 +67,19 @@ CHOICES = {
         "c": RIGHT + "what random channels reach, the scores have not earned.",
         "d": "few seeds leave a wide interval: no difference was found, none was excluded.",
     },
+    "dp-norms": {
+        "a": "frozen or not, a norm costs the same in a file: it is folded away.",
+        "b": RIGHT
+        + "few samples give poor averages, and the weights were fitted to the old.",
+        "c": "inference mode changes which averages are used, not what is trained.",
+        "d": "norms can be cut; their channels follow those of the layer before them.",
+    },
+    "dp-range": {
+        "a": "int8 has no number for what is beyond its range.",
+        "b": "the file is finished: nothing in it is measured again.",
+        "c": RIGHT + "all that is beyond the range of the samples ends at its edge.",
+        "d": "no error is raised: the answer is merely wrong.",
+    },
     "ip-pace": {
         "a": "the device works 5 of how many milliseconds?",
         "b": RIGHT + "it works 5 of every 8 milliseconds.",

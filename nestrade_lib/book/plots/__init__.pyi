@@ -7,6 +7,7 @@ from .feeds import plot_rates as plot_rates
 from .feeds import plot_shares as plot_shares
 from .feeds import plot_timelines as plot_timelines
 from .feeds import timeline as timeline
+from .files import plot_files as plot_files
 from .peers import plot_fronts as plot_fronts
 from .replicas import plot_efficiency as plot_efficiency
 from .replicas import plot_ring as plot_ring

@@ -1,0 +1,58 @@
+"""A small MobileNet, and what fine-tuning makes of it: a new head, frozen, thawed."""
+
+import keras
+import numpy as np
+from keras import layers as kl
+
+from nestrade_lib import create_loss, restructure, trace
+
+BLOCKS = ((48, 1), (96, 1), (128, 2), (128, 1), (192, 1))  # filters, strides
+
+
+def create_base():
+    """A MobileNet for small grey images: each block depthwise, then pointwise."""
+    x = inputs = keras.Input((28, 28, 1))
+    x = _normed(kl.Conv2D(24, 3, 2, padding="same", use_bias=False, name="stem")(x))
+    for n, (filters, strides) in enumerate(BLOCKS, start=1):
+        options = {"padding": "same", "use_bias": False}
+        x = kl.DepthwiseConv2D(3, strides, name=f"depthwise{n}", **options)(x)
+        x = kl.Conv2D(filters, 1, name=f"pointwise{n}", **options)(_normed(x))
+        x = _normed(x)
+    return keras.Model(inputs, x, name="base")
+
+
+def _normed(x):
+    return kl.ReLU()(kl.BatchNormalization(momentum=0.9)(x))
+
+
+def create_classifier(base, training=None):
+    """The base between what scales pixels and a head of ten classes."""
+    inputs = keras.Input((28, 28, 1))
+    x = base(kl.Rescaling(2.0, offset=-1.0)(inputs), training=training)
+    x = kl.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(inputs, kl.Dense(10, name="head")(x), name="classifier")
+
+
+def compile_classifier(network, rate):
+    network.compile(keras.optimizers.Adam(rate), create_loss(), metrics=["accuracy"])
+    return network
+
+
+def thaw(network, rate):
+    """A copy of the classifier, all of which trains; its norms stay in inference mode."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    copy.get_layer("base").trainable = True
+    return compile_classifier(copy, rate)
+
+
+def halved(network, multiple):
+    """The network with half of the channels of each layer: odd numbers, or multiples."""
+    graph = trace(network)
+    mask = np.zeros(graph.count, bool)
+    for layer in set(graph.layers):
+        groups = np.flatnonzero(graph.layers == layer)
+        half = len(groups) / 2
+        width = round(half / multiple) * multiple if multiple > 1 else int(half) | 1
+        mask[groups[:width]] = True
+    return restructure(network, mask, graph)
