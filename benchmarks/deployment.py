@@ -27,6 +27,7 @@ from benchmarks.mobilenet import (
     create_classifier,
     halved,
     thaw,
+    without_new_settings,
 )
 from benchmarks.record import RESULTS, commit, environment, load, today
 from nestrade_lib import (
@@ -72,6 +73,7 @@ def train_base():
     network.fit(x, y, options["batch_size"], options["epochs"], verbose=2)
     BASE.parent.mkdir(exist_ok=True)
     base.save(BASE)
+    without_new_settings(BASE)
     return {
         "settings": options,
         "fashion_error_percent": error_of(network, *test),

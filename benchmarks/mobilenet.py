@@ -1,5 +1,8 @@
 """A small MobileNet, and what fine-tuning makes of it: a new head, frozen, thawed."""
 
+import json
+import zipfile
+
 import keras
 import numpy as np
 from keras import layers as kl
@@ -7,6 +10,7 @@ from keras import layers as kl
 from nestrade_lib import create_loss, restructure, trace
 
 BLOCKS = ((48, 1), (96, 1), (128, 2), (128, 1), (192, 1))  # filters, strides
+NEW = "input_axes", "output_axes", "renorm", "renorm_clipping", "renorm_momentum"
 
 
 def create_base():
@@ -56,3 +60,21 @@ def halved(network, multiple):
         width = round(half / multiple) * multiple if multiple > 1 else int(half) | 1
         mask[groups[:width]] = True
     return restructure(network, mask, graph)
+
+
+def without_new_settings(path):
+    """Let Keras 3.12 to 3.14 read the file: settings that came later are left out."""
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+
+    def stripped(value):
+        if isinstance(value, list):
+            return [stripped(part) for part in value]
+        if not isinstance(value, dict):
+            return value
+        return {key: stripped(x) for key, x in value.items() if key not in NEW}
+
+    parts["config.json"] = json.dumps(stripped(json.loads(parts["config.json"])))
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
