@@ -50,7 +50,7 @@ def convolution(call):
         _whole_groups(call, channels, filters)
     else:
         call.pin(channels, "reads them in groups beside channels never cut")
-        call.pin(filters, "makes them in groups from channels never cut")
+        _same_in_each_group(call, filters)
     call.produces(layer.kernel, {-1: filters})
     call.multiplies(layer.kernel, *outputs_of(call))
     if layer.use_bias:
@@ -71,6 +71,14 @@ def _whole_groups(call, channels, filters):
     for column in made.T[1:]:
         call.merge(filters.take(column), filters.take(first))
     call.resize("groups", filters.take(first))
+
+
+def _same_in_each_group(call, filters):
+    """All groups stay, and lose filters at the same places."""
+    if filters is not None:
+        first, *others = np.arange(len(filters)).reshape(call.layer.groups, -1)
+        for other in others:
+            call.merge(filters.take(first), filters.take(other))
 
 
 @rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)

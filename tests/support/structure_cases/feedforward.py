@@ -203,3 +203,8 @@ def separable_1d_and_depthwise_1d():
 @case(4)
 def grouped_convolution():
     return image(L.Conv2D(8, 3, activation="relu"), L.Conv2D(12, 3, groups=4), L.ReLU())
+
+
+@case(4)
+def grouped_convolution_of_the_input():
+    return image(L.Conv2D(8, 3, groups=2, activation="relu"), shape=(6, 6, 2))
