@@ -197,8 +197,8 @@ class Checkpoints:
 
 def _moment(path):
     """Epoch and step that a file is named after."""
-    epoch, step = _NAME.fullmatch(path.name).groups()
-    return int(epoch), WHOLE if step is None else int(step)
+    [(epoch, step)] = _NAME.findall(path.name)
+    return int(epoch), int(step) if step else WHOLE
 
 
 def _read(path):
