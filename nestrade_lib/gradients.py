@@ -31,7 +31,12 @@ def _on_tensorflow(function):
 def _on_jax(function):
     import jax
 
-    return jax.jit(jax.grad(function))
+    def stateless(weights, *others):
+        # A loss of several outputs keeps means of each, which must not outlive the trace.
+        with keras.StatelessScope():
+            return function(weights, *others)
+
+    return jax.jit(jax.grad(stateless))
 
 
 def _on_torch(function):
