@@ -135,9 +135,9 @@ CALLS = {
         {"budget": "0.5 1", "learning_rate": "0.5 1", "l1": "0 0.5 1"}),
     "Budget": (Budget, {"macs": 0.5}, {
         "macs": "0.5 1", **dict.fromkeys(["params", "activation_bytes", "latency"], "0.5 1 None"),
-        "max_accuracy_drop": "0.5 1 None"}),
+        "max_accuracy_drop": "0.5 1 None", "measure": "None"}),
     "Schedule": (Schedule, {"stop": 0.9}, {
-        "start": "0 0.5 None", "stop": "0.5 1 None", "cuts": "1", "shrink": "1",
+        "start": "0 0.5 None", "stop": "0.5 1 None", "cuts": "1 None", "shrink": "1",
         "max_pruning_ratio": "0.5 1 None", "round_to": "1"}),
     "Distillation": (Distillation, {}, {
         "weight": "0.5 1", "temperature": "0.5 1", "loss": "None"}),
