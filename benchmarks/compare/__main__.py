@@ -2,7 +2,7 @@
 
     python -m benchmarks.compare                                 # the record's rows
     python -m benchmarks.compare --network mlp --budgets 0.05    # more of them
-    python -m benchmarks.compare --peers dense nestrade random --record /tmp/a.json
+    python -m benchmarks.compare --peers dense nestrade random --record mine.json
 
 Peers train the same networks on the same images, for as many epochs in all, with Adam at
 one learning rate that nobody tuned, annealed along a cosine. The error is that of the

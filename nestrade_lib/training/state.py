@@ -63,9 +63,7 @@ class AcceptedNetwork:
 class Within:
     """How far an epoch is that is not over."""
 
-    fingerprint: str = (
-        ""  # of the data as it began, where they are not known to be alike
-    )
+    fingerprint: str = ""  # of its first batch, where data may differ at the next start
     position: int = 0  # steps done
     metrics: list | None = None  # what they have gathered
     logs: dict = field(default_factory=dict)
