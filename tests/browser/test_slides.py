@@ -7,12 +7,14 @@ from scripts.slides import FOLDER
 
 SCREEN = {"width": 1280, "height": 720}
 # Every slide with all its parts shown: how far down and to the right something reaches.
+# Notes and MathJax's text of an equation for screen readers are not seen.
 REACH = """() => {
+  const hidden = "aside, aside *, mjx-assistive-mml, mjx-assistive-mml *"
   Reveal.configure({transition: "none"})
   return Reveal.getSlides().map(slide => {
     const {h, v} = Reveal.getIndices(slide)
     Reveal.slide(h, v, 999)
-    const boxes = [...slide.querySelectorAll("*:not(aside, aside *)")]
+    const boxes = [...slide.querySelectorAll(`*:not(${hidden})`)]
       .map(element => element.getBoundingClientRect())
       .filter(box => box.width && box.height)
     return [slide.querySelector("h1, h2").textContent,
