@@ -1,6 +1,21 @@
-"""The gradient of a function of weights, on each backend."""
+"""The gradient of a function of weights, on each backend, and the loss as such a function."""
 
 import keras
+
+from nestrade_lib.internals import compute_loss
+
+
+def loss_of(network, trained, others, batch):
+    """The loss of a batch in inference mode, by the values of the network's variables.
+
+    Regularizers see these values, and the means that a loss of several outputs keeps do
+    not outlive the call.
+    """
+    x, y, sample_weight = batch
+    predicted, _ = network.stateless_call(trained, others, x, training=False)
+    variables = network.trainable_variables + network.non_trainable_variables
+    with keras.StatelessScope(zip(variables, [*trained, *others])):
+        return compute_loss(network, x, y, predicted, sample_weight)
 
 
 def gradient_of(function):
@@ -31,12 +46,7 @@ def _on_tensorflow(function):
 def _on_jax(function):
     import jax
 
-    def stateless(weights, *others):
-        # A loss of several outputs keeps means of each, which must not outlive the trace.
-        with keras.StatelessScope():
-            return function(weights, *others)
-
-    return jax.jit(jax.grad(stateless))
+    return jax.jit(jax.grad(function))
 
 
 def _on_torch(function):

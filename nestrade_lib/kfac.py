@@ -18,8 +18,7 @@ import numpy as np
 from keras import ops
 
 from nestrade_lib.arrays import arrays_of, map_arrays
-from nestrade_lib.gradients import gradient_of
-from nestrade_lib.internals import compute_loss
+from nestrade_lib.gradients import gradient_of, loss_of
 from nestrade_lib.readers import readers_of, watched
 from nestrade_lib.surgery.slices import value
 
@@ -179,8 +178,7 @@ def _probed_loss(network, factors):
     def loss(probes, trained, others, x, y, sample_weight):
         rest = iter(probes)
         with watched(readers, lambda *_: None, lambda _, z: z + next(rest)):
-            predicted, _ = network.stateless_call(trained, others, x, training=False)
-        mean = compute_loss(network, x, y, predicted, sample_weight)
+            mean = loss_of(network, trained, others, (x, y, sample_weight))
         return arrays_of(x)[0].shape[0] * mean
 
     return loss

@@ -163,7 +163,8 @@ class OwnLoss(keras.Model):
 @pytest.mark.parametrize("kind", ["own loss", "two outputs", "taught"])
 def test_any_compiled_network_trains_to_its_budget(kind):
     inputs, y = keras.Input((8,)), Y
-    hidden = kl.Dense(24, activation="relu")(inputs)
+    own = {"kernel_regularizer": "l2", "activity_regularizer": "l1"}
+    hidden = kl.Dense(24, activation="relu", **own)(inputs)
     if kind == "two outputs":
         heads = {"a": kl.Dense(3, name="a")(hidden), "b": kl.Dense(1, name="b")(hidden)}
         network = keras.Model(inputs, heads)

@@ -21,7 +21,7 @@ import numpy as np
 
 from nestrade_lib.arrays import require_arrays, require_inputs
 from nestrade_lib.checks import require, require_whole
-from nestrade_lib.gradients import gradient_of
+from nestrade_lib.gradients import gradient_of, loss_of
 from nestrade_lib.surgery.slices import value
 
 
@@ -161,8 +161,7 @@ def _loss_gradient(network):
     )
 
     def loss(weights, x, y):
-        predicted, _ = network.stateless_call(weights, others, x, training=False)
-        return network.compute_loss(x, y, predicted)
+        return loss_of(network, weights, others, (x, y, None))
 
     slope = gradient_of(loss)
 
