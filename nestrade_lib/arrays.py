@@ -110,6 +110,24 @@ def require_inputs(name, values, network):
     require(fits, name, f"samples of shape {expected}", shape)
 
 
+def input_shapes(network, values):
+    """The shape of one sample of each of a network's inputs; None where arrays have none.
+
+    >>> x = keras.Input((None, 3))
+    >>> input_shapes(keras.Model(x, x), np.zeros((2, 8, 3)))
+    [(8, 3)]
+    """
+    if isinstance(values, dict):  # by the names that Keras finds them by
+        names = [tensor.name for tensor in network.inputs]
+        named = set(names) <= set(values)
+        values = [values[name] for name in names] if named else values
+    shapes = [tuple(a.shape[1:]) for a in arrays_of(values)]
+    for n, (shape, tensor) in enumerate(zip(shapes, network.inputs, strict=False)):
+        missing = len(tensor.shape) - 1 - len(shape)  # Keras adds, or takes away, one axis
+        shapes[n] = shape + (1,) if missing == 1 else shape[: len(shape) + min(missing, 0)]
+    return shapes
+
+
 def in_order(layer, args, kwargs):
     """List the arguments of a layer's call in the order of its signature.
 

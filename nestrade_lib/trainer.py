@@ -24,7 +24,6 @@ from nestrade_lib.arrays import require_arrays
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
-from nestrade_lib.report import Report
 from nestrade_lib.schedule import Budget, Schedule
 from nestrade_lib.training.callbacks import callback_list
 from nestrade_lib.training.checks import (
@@ -97,7 +96,8 @@ class Nestrade(NetworkFacade):
         :meth:`report` name them.
     inputs : array or structure of arrays, optional
         A few samples, where ``network`` is subclassed and was never called, or takes
-        whole numbers or text.
+        whole numbers or text. Where its inputs are open, as in ``Input((None, None, 3))``,
+        costs count at the shape of these samples, or else of the first data in ``fit``.
 
     Attributes
     ----------
@@ -275,6 +275,8 @@ class Nestrade(NetworkFacade):
             class_weight=class_weight,
             engine=self.engine,
         )
+        if self.pruned.has_open_costs:
+            self.pruned.learn_shapes(data.sample())
         if validation_data is None:
             validation_data = data.held_out
         validation = None
@@ -293,7 +295,3 @@ class Nestrade(NetworkFacade):
             run.train(backup_dir)
         warn_if_missed(run)
         return self.history
-
-    def report(self) -> Report:
-        """Compare before and after: a row per layer, and the totals (Report)."""
-        return Report(self.dense_costs, self.costs, self.pruned.unsupported)

@@ -22,10 +22,9 @@ class ChannelCosts:
     axes : nestrade_lib.dependency.axes.ChannelAxes
         Those that costs depend on: all costs are functions of their lengths.
 
-    Raises
-    ------
-    ValueError
-        If an axis other than the batch is open, so that costs depend on the data.
+    Notes
+    -----
+    Of a network with open shapes, the parameters alone are known.
 
     Examples
     --------
@@ -47,11 +46,7 @@ class ChannelCosts:
             "params": graph.parameters,
             "activation_bytes": graph.activations,
         }
-        if any(None in parts for parts in terms.values()):
-            raise ValueError(
-                "The network has an open shape, so its costs depend on the data. Build "
-                "it with a fixed input shape."
-            )
+        terms = {cost: parts for cost, parts in terms.items() if None not in parts}
         arrays = (a for parts in terms.values() for _, axes in parts for a in axes)
         self.axes = ChannelAxes(arrays, graph.count)
         self._sums = {cost: _Sum(parts, self.axes) for cost, parts in terms.items()}

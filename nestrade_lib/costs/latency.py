@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from nestrade_lib.dependency.labels import sized
 from nestrade_lib.surgery import cut
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ BATCH = 64
 
 
 def measure_latency(
-    network: keras.Model, batch_size: int = BATCH, repeats: int = 30
+    network: keras.Model,
+    batch_size: int = BATCH,
+    repeats: int = 30,
+    shapes: list[tuple[int, ...]] | None = None,
 ) -> float:
     """Measure a prediction: the least of several, in seconds.
 
@@ -36,6 +40,8 @@ def measure_latency(
     batch_size : int
         Samples per prediction.
     repeats : int
+    shapes : list of tuple of int, optional
+        Of one sample of each input, where the network leaves axes open.
 
     Returns
     -------
@@ -53,7 +59,8 @@ def measure_latency(
 
     sequential = isinstance(network, keras.Sequential)  # it may have no .input
     inputs = network.inputs[0] if sequential else network.input
-    inputs = keras.tree.map_structure(batch, inputs)
+    tensors = sized(keras.tree.flatten(inputs), shapes)
+    inputs = keras.tree.pack_sequence_as(inputs, list(map(batch, tensors)))
     network.predict_on_batch(inputs)  # traces
     times = []
     for _ in range(repeats):

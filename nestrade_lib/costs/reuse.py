@@ -5,13 +5,15 @@ import keras
 from nestrade_lib.dependency.calls import record_calls
 
 
-def weight_reuse(model: keras.Model) -> dict[int, int]:
+def weight_reuse(model: keras.Model, input_shape=None) -> dict[int, int]:
     """Count how often one sample's forward pass uses each weight.
 
     Parameters
     ----------
     model : keras.Model
-        Built; as in :func:`nestrade_lib.count_costs`.
+        Built.
+    input_shape : tuple of int, or a list of them, optional
+        As in :func:`nestrade_lib.count_costs`.
 
     Returns
     -------
@@ -33,7 +35,7 @@ def weight_reuse(model: keras.Model) -> dict[int, int]:
     [7, 0]
     """
     uses = {}
-    for call in record_calls(model):
+    for call in record_calls(model, input_shape):
         for variable, times in call.reuse.items():
             if variable is not None:
                 uses[variable] = uses.get(variable, 0) + times

@@ -98,7 +98,10 @@ class CostTable:
         return html_table(self._cells(), _COLUMNS)
 
 
-def count_costs(model: Any) -> CostTable:
+def count_costs(
+    model: Any,
+    input_shape: tuple[int, ...] | list[tuple[int, ...]] | None = None,
+) -> CostTable:
     """Count parameters, MACs and activation bytes of any built Keras model.
 
     Norms, activations, pooling and additions count no MACs, as is the custom.
@@ -107,6 +110,9 @@ def count_costs(model: Any) -> CostTable:
     ----------
     model : keras.Model or Nestrade
         Functional, Sequential or subclassed; built. Of a trainer, its network.
+    input_shape : tuple of int, or a list of them, optional
+        Of one sample, for each input: where the model leaves an axis open, as in
+        ``Input((None, None, 3))``.
 
     Returns
     -------
@@ -119,7 +125,8 @@ def count_costs(model: Any) -> CostTable:
     ------
     ValueError
         If `model` is not a built Keras model, or an axis other than the batch is
-        open, so that its cost depends on the data.
+        open, so that its cost depends on the data, and `input_shape` is not given or
+        does not fit.
 
     Examples
     --------
@@ -130,7 +137,7 @@ def count_costs(model: Any) -> CostTable:
     """
     network = getattr(model, "network", model)
     rows = {}
-    for call in record_calls(network):
+    for call in record_calls(network, input_shape):
         rows.setdefault(id(call.layer), []).append(call)
     names, counted, layers = layer_names(network), set(), []
     for calls in rows.values():

@@ -114,14 +114,16 @@ def graph_of(network, graph=None):
     return graph
 
 
-def group_channels(network, ignored_layers=(), before=None):
+def group_channels(network, ignored_layers=(), before=None, shapes=None):
     """Like `trace`, but accepts a network with nothing left to cut.
 
     ``before`` is the graph that it was cut from, and the mask: the groups stay the same.
+    ``shapes``, of one sample of each input, are what open shapes cost as.
     """
     require_built(network)
     if before is not None:
-        return _walked(network, ignored_layers, before[0].record_after(before[1]))
+        record = before[0].record_after(before[1])
+        return _walked(network, ignored_layers, record, shapes)
     best = graph = _walked(network, ignored_layers, Record())
     while graph.doubtful:  # channels were said to lie along an axis that pins them
         choices = {
@@ -137,9 +139,9 @@ def group_channels(network, ignored_layers=(), before=None):
     return best
 
 
-def _walked(network, ignored_layers, record):
+def _walked(network, ignored_layers, record, shapes=None):
     """The channel groups of a network, with what is written down on the way."""
-    walk = Walk(network, ignored_layers, record)
+    walk = Walk(network, ignored_layers, record, shapes)
     for tensor in walk.network(network):
         for axis in tensor.axes:
             if axis is not None:

@@ -7,7 +7,13 @@ import keras
 from keras import tree
 
 from nestrade_lib.dependency.call import Call, UnsupportedLayer, bytes_per_number
-from nestrade_lib.dependency.labels import Channels, Labels, plain, without_channels
+from nestrade_lib.dependency.labels import (
+    Channels,
+    Labels,
+    plain,
+    sized,
+    without_channels,
+)
 from nestrade_lib.dependency.record import Record, Term
 from nestrade_lib.dependency.registry import find_products, find_rule
 from nestrade_lib.internals import from_keras, watched_calls
@@ -39,14 +45,14 @@ class LayerCall:
     reuse: dict
 
 
-def record_calls(model):
+def record_calls(model, input_shape=None):
     """List the layer calls that one sample's forward pass makes.
 
     They are those of the innermost layers, of layers with a rule, which covers the
     layers inside, and of layers that own variables. Operations of a functional model
     are listed where they cost MACs.
     """
-    inputs = _one_sample(model)
+    inputs = _one_sample(model, input_shape)
     return _watch(model.call, (inputs,), {})
 
 
@@ -116,8 +122,8 @@ class _Attempt(keras.Operation):
         return self.function(*args, **kwargs)
 
 
-def _one_sample(model):
-    """Symbolic inputs of a model, with batch axis 1."""
+def _one_sample(model, input_shape):
+    """Symbolic inputs of a model, with batch axis 1, and open axes as the shape states."""
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(
             f"Expected a built keras.Model, got {model!r}. Give it its input shape, "
@@ -138,11 +144,19 @@ def _one_sample(model):
         if None in x.shape[1:]:
             raise ValueError(
                 f"Input {x.name!r} of model {model.name!r} has the open shape {x.shape}, "
-                "so its cost depends on the data. Build it with a fixed shape."
+                "so its cost depends on the data. Pass input_shape=, that of one sample; "
+                "a Nestrade takes that of the data in fit, or of inputs=."
             )
         return keras.KerasTensor((1, *x.shape[1:]), dtype=x.dtype)
 
-    return tree.map_structure(one, structure)
+    tensors = tree.flatten(structure)
+    is_one = input_shape is not None and len(tensors) == 1 and _is_shape(input_shape)
+    tensors = sized(tensors, [input_shape] if is_one else input_shape)
+    return tree.pack_sequence_as(structure, list(map(one, tensors)))
+
+
+def _is_shape(value):
+    return all(isinstance(n, int) for n in value)
 
 
 def _listed(layer, args, kwargs, shape, nested):

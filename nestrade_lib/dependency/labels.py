@@ -72,6 +72,25 @@ def without_channels(tensor):
     return Channels(tuple(tensor.shape), (None,) * len(tensor.shape), dtype)
 
 
+def sized(tensors, shapes=None):
+    """Symbolic tensors, with the sizes that these shapes of one sample give to open axes."""
+    sizes = shapes or [x.shape[1:] for x in tensors]
+    if len(sizes) != len(tensors) or not all(map(_fits, tensors, sizes)):
+        raise ValueError(
+            f"Expected shapes of one sample that fit {[x.shape[1:] for x in tensors]}, got "
+            f"{sizes}."
+        )
+    return [
+        keras.KerasTensor((x.shape[0], *sizes), x.dtype, name=x.name)
+        for x, sizes in zip(tensors, sizes)
+    ]
+
+
+def _fits(tensor, sizes):
+    own = tensor.shape[1:]
+    return len(own) == len(sizes) and all(n in (None, m) for n, m in zip(own, sizes))
+
+
 @dataclass
 class Labels:
     """All labels of one trace, with the merges and pins met on the way.

@@ -19,7 +19,7 @@ from nestrade_lib.dependency.call import (
 )
 from nestrade_lib.dependency.calls import inner_calls
 from nestrade_lib.dependency.frozen import FROZEN
-from nestrade_lib.dependency.labels import without_channels
+from nestrade_lib.dependency.labels import sized, without_channels
 from nestrade_lib.dependency.observed import follow
 from nestrade_lib.dependency.record import Application, Term, term
 from nestrade_lib.dependency.registry import find_products, find_rule
@@ -38,8 +38,9 @@ _HIDDEN = "a subclassed model hides its graph (build it with the functional API)
 class Walk:
     """One trace under way, from input tensors to output tensors."""
 
-    def __init__(self, network, ignored_layers, record):
+    def __init__(self, network, ignored_layers, record, shapes=None):
         self.record = record
+        self.shapes = shapes  # of one sample of each input, where some are open
         self.names = layer_names(network)
         self.paths = variable_paths(network.variables)
         self.ignored_layers = {self._ignored(item, network) for item in ignored_layers}
@@ -78,7 +79,8 @@ class Walk:
             Call(self, network, (), [], {}).refuse(_HIDDEN)
         require_no_memory(network)
         self.configuration, _ = configuration(network)
-        inputs = map(without_channels, keras.tree.flatten(network.inputs))
+        tensors = sized(keras.tree.flatten(network.inputs), self.shapes)
+        inputs = map(without_channels, tensors)
         return self.apply(network, (), list(inputs), {})
 
     def apply(self, layer, path, args, kwargs, node=()) -> list:

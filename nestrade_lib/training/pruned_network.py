@@ -1,15 +1,19 @@
 """A network on its way to a budget: its channel groups, their costs, and its cuts."""
 
+import itertools
 from collections import Counter
+from functools import partial
 
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import input_shapes
 from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.costs.latency import Latency, Line, measure_latency
 from nestrade_lib.dependency import group_channels, trace
 from nestrade_lib.dependency.frozen import frozen_slices
+from nestrade_lib.dependency.labels import sized
 from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.names import layer_names
@@ -91,13 +95,45 @@ class PrunedNetwork:
             names.get(id(layer), layer) for layer in ignored_layers
         )
         self._trained = _ids(network.trainable_variables)
-        self.dense_table = count_costs(network)
-        budget.require_known(self.dense_table)
-        self.costs = ChannelCosts(self.graph)
-        if "latency" in budget.shares:
-            least = self.smallest()
-            self.costs.latency = Latency(network, self.costs, least, self._seconds)
-        self.dense_totals, self.dense_widths = self.totals(), self.widths
+        self.dense_widths = self.widths
+        self.shapes = self._table = None
+        self.price(inputs)
+
+    @property
+    def has_open_costs(self):
+        """Whether costs depend on shapes that only data will tell."""
+        is_open = any(None in x.shape[1:] for x in self.network.inputs)
+        return is_open and self.shapes is None and self.widths == self.dense_widths
+
+    def price(self, sample=None):
+        """Count the costs of the network as it was given; open shapes are those of a sample."""
+        network = self.network
+        if sample is not None and self.has_open_costs:
+            shapes = input_shapes(network, sample)
+            shapes = [tuple(map(int, self.engine.broadcast(each))) for each in shapes]
+            sized(network.inputs, shapes)  # which refuses those that do not fit
+            self.shapes = shapes
+        self.costs = self._costs_of(network, self.graph)
+        if not self.has_open_costs:
+            self._table = count_costs(network, self.shapes)
+            self.budget.require_known(self._table)
+            if "latency" in self.budget.shares:
+                least = self.smallest()
+                self.costs.latency = Latency(network, self.costs, least, self._seconds)
+        self.dense_totals = self.totals()
+
+    def _costs_of(self, network, graph, latency=None):
+        """Costs of a network with these channel groups, at the shapes of the data."""
+        if self.shapes is not None:
+            everything = graph, np.ones(graph.count, bool)
+            parts = network, self.ignored_layers, everything, self.shapes
+            graph = group_channels(*parts)
+        return ChannelCosts(graph, latency)
+
+    @property
+    def dense_table(self):
+        """Costs of the network as it was given; where shapes are open, once data are known."""
+        return self._table or count_costs(self.network)
 
     @property
     def widths(self):
@@ -108,8 +144,12 @@ class PrunedNetwork:
     def is_within_budget(self):
         """Whether no cost is above its share."""
         total, dense = self.totals(), self.dense_totals
-        shares = self.budget.shares.items()
-        return all(total[c] <= share * dense[c] * (1 + 1e-9) for c, share in shares)
+
+        def is_met(cost, share):
+            known = cost in total
+            return share == 1 or known and total[cost] <= share * dense[cost] * (1 + 1e-9)
+
+        return all(itertools.starmap(is_met, self.budget.shares.items()))
 
     def totals(self):
         """Costs of the network as it is now, by name."""
@@ -120,9 +160,11 @@ class PrunedNetwork:
         return smallest(self.graph, self.schedule.round_to)
 
     def require_reachable(self):
-        """Refuse a budget that even the smallest network is above."""
+        """Refuse a budget that even the smallest network is above, as far as that is known."""
         total = self.costs.total(self.smallest())
         for cost, share in self.budget.shares.items():
+            if cost not in total:
+                continue
             reached = total[cost] / self.dense_totals[cost]
             if reached > share:
                 round_to = self.schedule.round_to
@@ -134,6 +176,21 @@ class PrunedNetwork:
                     "for at least that, or let more layers be cut."
                 )
 
+    def learn_shapes(self, sample):
+        """Count at the shapes of inputs and labels of a few samples, or None of a generator."""
+        self.price(sample and sample[0])
+        self.require_reachable()
+        shares = self.budget.path(1).items()
+        unknown = [c for c, share in shares if share < 1 and c not in self.dense_totals]
+        if unknown:
+            shapes = [x.shape for x in self.network.inputs]
+            raise ValueError(
+                f"{self.budget}: {', '.join(unknown)} of {self.network.name!r} depend on the "
+                f"shape of the data, for its inputs are open: {shapes}. Data that come only "
+                "once, such as a generator's, are not read ahead: pass Nestrade a few samples "
+                "as inputs=, or a budget of params."
+            )
+
     def require_cuttable(self, probe=None):
         """Try two cuts and discard them, so that their errors surface before training."""
         with self.engine.cut_scope():
@@ -141,8 +198,8 @@ class PrunedNetwork:
 
     def choose(self, progress, scores, max_pruning_ratio):
         """The mask of the groups that stay at this part of the way to the budget."""
-        allowed = self.budget.path(progress).items()
-        limits = {cost: share * self.dense_totals[cost] for cost, share in allowed}
+        allowed, dense = self.budget.path(progress).items(), self.dense_totals
+        limits = {cost: share * dense[cost] for cost, share in allowed if cost in dense}
         return choose(
             self.graph,
             self.costs,
@@ -175,7 +232,7 @@ class PrunedNetwork:
         """
         latency = self.costs.latency
         graph = group_channels(network, self.ignored_layers, before)
-        costs = ChannelCosts(graph, latency)
+        costs = self._costs_of(network, graph, latency)
         if latency is not None:
             latency.correct(network, costs)
         self.network, self.graph, self.costs = network, graph, costs
@@ -247,7 +304,8 @@ class PrunedNetwork:
 
     def _seconds(self, network):
         """A prediction by the chief's clock: all workers have to decide alike."""
-        seconds = float((self.budget.measure or measure_latency)(network))
+        measure = self.budget.measure or partial(measure_latency, shapes=self.shapes)
+        seconds = float(measure(network))
         if self.engine.workers == 1:
             return seconds
         return float(self.engine.broadcast([round(1e8 * seconds)])[0]) / 1e8
