@@ -66,7 +66,7 @@ class Nestrade(NetworkFacade):
         training itself gathers (:class:`nestrade_lib.regularizers.ChannelOptimizer`). Or
         ``(network, graph) -> scores``, one per channel group.
     ignored_layers : sequence of str
-        Layers to leave as they are.
+        Layers whose channels stay, by name or object: see :func:`nestrade_lib.trace`.
     anneal : {"once", "twice"} or None
         How the learning rate falls from the optimizer's own. ``"once"``: it is held until
         the cuts are over, then falls to zero along a cosine, from twice as high for

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
-from nestrade_lib import Nestrade, Schedule
+from nestrade_lib import Budget, Nestrade, Schedule, count_costs
 from nestrade_lib.internals import is_functional
 from nestrade_lib.training.data import data_adapter
 from tests.support.small import EAGER
@@ -228,3 +228,55 @@ def test_a_loss_that_is_not_finite_names_the_data():
     trainer = Nestrade(plain(), 0.7)
     with pytest.raises(FloatingPointError, match=r"x holds \d+ numbers that are not"):
         trainer.fit(with_gaps(NUMBERS), TARGETS, epochs=2, verbose=0)
+
+
+def of_open_images():
+    inputs = keras.Input((None, None, 3))
+    x = kl.Conv2D(6, 3, activation="relu")(inputs)
+    return head(inputs, kl.GlobalAveragePooling2D()(x))
+
+
+def of_open_sequences():
+    inputs = keras.Input((None,), dtype="int32")
+    x = kl.Conv1D(6, 3, activation="relu")(kl.Embedding(5, 8)(inputs))
+    return head(inputs, kl.GlobalMaxPooling1D()(x))
+
+
+IMAGES = np.random.default_rng(0).normal(size=(ROWS, 7, 9, 3)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    "make, x, budget",
+    [
+        (of_open_images, IMAGES, Budget(macs=0.5)),
+        (of_open_sequences, (IMAGES[:, 0, :, 0] > 0) * 1, Budget(params=0.5)),
+    ],
+)
+def test_open_shapes_cost_what_the_data_make_them_cost(make, x, budget):
+    trainer = Nestrade(make(), budget)
+    with pytest.raises(ValueError, match="open shape.*input_shape="):
+        trainer.report()
+    trainer.fit(x, TARGETS, batch_size=4, epochs=2, verbose=0)
+    first = count_costs(make(), x.shape[1:])
+    assert trainer.dense_costs.macs == first.macs and trainer.cuts
+    assert trainer.met and trainer.costs.macs == trainer.pruned.totals()["macs"]
+    (cost,) = budget.shares
+    assert getattr(trainer.costs, cost) <= 0.5 * getattr(first, cost)
+    # They stay open, and the budget met: fit is Keras' own, at any size.
+    trainer.fit(x[:, 2:], TARGETS, verbose=0)
+    with pytest.raises(ValueError, match=r"shapes of one sample that fit"):
+        count_costs(make(), (7, 9, 3, 1))
+
+
+def test_open_shapes_of_data_that_come_once():
+    def batches():
+        while True:
+            yield IMAGES[:4], TARGETS[:4]
+
+    options = {"steps_per_epoch": 6, "epochs": 3, "verbose": 0}
+    with pytest.raises(ValueError, match=r"macs=0.5.*None, None, 3.*inputs=.*params"):
+        Nestrade(of_open_images(), 0.5).fit(batches(), **options)
+    for budget, inputs in ((Budget(params=0.5), None), (0.5, IMAGES[:2])):
+        trainer = Nestrade(of_open_images(), budget, inputs=inputs)
+        trainer.fit(batches(), **options)
+        assert trainer.met and trainer.cuts

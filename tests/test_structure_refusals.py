@@ -189,6 +189,18 @@ def test_layer_that_keeps_its_states_between_batches(make, ignored):
             refused(network, ignored_layers=ignored)
 
 
+@pytest.mark.parametrize("kept", [L.Dense(5, "relu"), L.LSTM(5), L.Conv1D(5, 2)])
+def test_ignored_layers_keep_what_they_make_and_not_what_they_read(kept):
+    x = keras.Input((7, 3))
+    y = kept(L.Dense(6, "relu", name="before")(x))
+    network = keras.Model(x, L.Dense(2)(L.Dense(4, name="after")(y)))
+    graph = trace(network, ignored_layers=[kept])
+    assert set(graph.layers) == {"before", "after"} and graph.count == 10
+    assert graph.fixed[kept.name] == f"{kept.name} is kept (ignored_layers=)"
+    smaller = restructure(network, random_cut(graph), graph)
+    assert smaller.get_layer(kept.name).output.shape == kept.output.shape
+
+
 def frozen(network):
     network.trainable = False
     return network

@@ -11,7 +11,6 @@ from nestrade_lib.cli.networks import (
     compile_network,
     import_custom,
     load,
-    with_shape,
 )
 from nestrade_lib.cli.progress import Progress
 from nestrade_lib.costs import count_costs
@@ -36,10 +35,13 @@ def report(options):
     """Print a network's layers and what they cost."""
     network, _ = load(options.model, import_custom(options.custom), is_compiled=False)
     try:
-        table = count_costs(with_shape(network, options.input_shape))
+        table = count_costs(network, options.input_shape)
     except ValueError as error:
-        hint = " Pass --input-shape, such as 224,224,3." if "open" in str(error) else ""
-        raise BadInput(f"{options.model}: {one_line(error)}{hint}") from error
+        message = one_line(error)
+        if "open" in message:
+            message = message.partition(" Pass ")[0]
+            message += " Pass --input-shape, such as 224,224,3."
+        raise BadInput(f"{options.model}: {message}") from error
     print(table)
     return DONE
 

@@ -217,19 +217,3 @@ def compile_network(network, path, trouble, options):
                 f"--learning-rate: the optimizer of {path} has a schedule of its own. Leave "
                 "it out."
             ) from None
-
-
-def with_shape(network, shape):
-    """The network with an input of this shape, where its own has open axes."""
-    if shape is None:
-        return network
-    inputs = network.inputs or []
-    if len(inputs) != 1:
-        raise BadInput(f"--input-shape: expected one input, got {len(inputs)}.")
-    own = tuple(inputs[0].shape[1:])
-    fits = len(own) == len(shape)
-    fits = fits and all(a in (None, b) for a, b in zip(own, shape, strict=True))
-    if not fits:
-        raise BadInput(f"--input-shape: expected one that fits {own}, got {shape}.")
-    fixed = keras.Input(shape, dtype=inputs[0].dtype)
-    return keras.models.clone_model(network, input_tensors=fixed)

@@ -43,8 +43,10 @@ def trace(
     network : keras.Model
         A built functional or sequential model.
     ignored_layers : sequence of str or keras.layers.Layer
-        Layers to leave as they are, by name or object. Of layers that share a name,
-        by path: ``"encoder/dense"`` is the one in the model ``"encoder"``.
+        Layers whose own channels stay, by name or object; those that they read may go. A
+        model inside, and a layer with code of your own, is left with what it reads. Of
+        layers that share a name, by path: ``"encoder/dense"`` is the one in the model
+        ``"encoder"``.
     strict : bool
         Refuse a network with layers whose channels cannot be followed.
 

@@ -32,6 +32,7 @@ from nestrade_lib.internals import (
 )
 from nestrade_lib.names import layer_names, variable_paths
 
+IGNORED = "is kept (ignored_layers=)"
 _HIDDEN = "a subclassed model hides its graph (build it with the functional API)"
 
 
@@ -87,21 +88,29 @@ class Walk:
         """The outputs of a layer, from its arguments."""
         call = Call(self, layer, path, args, kwargs, node)
         self.met.add(call.name)
-        if call.path and call.name in self.ignored_layers:
+        is_ignored = bool(call.path) and call.name in self.ignored_layers
+        if is_ignored and not is_by_keras(layer):
             keep_functions(call)
-            return self._uncut(call, "is kept (ignored_layers=)")
+            return self._uncut(call, IGNORED)
         labels, products = self.record.labels.count, len(self.record.products)
         try:
             if isinstance(layer, keras.Model):
                 return self._network(call)
-            return self._layer(call)
+            outputs = self._layer(call)
+            if is_ignored:  # what it makes stays; of what it reads, its rows may go
+                made = np.arange(labels, self.record.labels.count)
+                self.record.labels.pin(made, call.name, IGNORED)
+                for tensor in outputs:
+                    call.pin_all(tensor.axes, IGNORED)
+            return outputs
         except WrongRule:
             raise
         except UnsupportedLayer as refusal:
             if not path:  # the network itself
                 raise
             reason = str(refusal)
-        self.record.unsupported[call.name] = reason
+        if not is_ignored:
+            self.record.unsupported[call.name] = reason
         # What a rule made before it refused stays as it is too.
         made = np.arange(labels, self.record.labels.count)
         self.record.labels.pin(made, call.name, "cannot be followed")
@@ -240,6 +249,13 @@ def keep_functions(call):
     for key in ("function", "activation", "recurrent_activation"):
         if key in call.config:
             call.refers_to(key, getattr(call.layer, key, None))
+
+
+def is_by_keras(layer):
+    """Whether a layer runs Keras' code alone, and is no model."""
+    parts = all_layers(layer) if isinstance(layer, keras.Layer) else [layer]
+    others = keras.Model, keras.layers.Lambda
+    return all(from_keras(type(x)) and not isinstance(x, others) for x in parts)
 
 
 def is_builtin(layer):

@@ -33,7 +33,7 @@ class PrunedNetwork:
     schedule : nestrade_lib.Schedule
         Its ``round_to``: layers are cut to multiples of it.
     ignored_layers : sequence of str or keras.layers.Layer
-        Layers to leave as they are.
+        Layers whose channels stay.
     engine : nestrade_lib.engines.Engine, optional
         What the network trains on.
     strict : bool

@@ -202,7 +202,7 @@ def _curvature_scores(run, taylor):
         return taylor
     batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
     # Small batches are joined, as long as they take little memory: the scores are sums.
-    bytes_each = max(run.pruned.totals()["activation_bytes"], 1)
+    bytes_each = max(run.pruned.totals().get("activation_bytes", np.inf), 1)
     together = min(JOINED_SAMPLES, JOINED_BYTES // bytes_each)
     batches = in_larger_batches(run.preview, together)
     scores = kfac(run.network, run.pruned.graph, batches)
