@@ -123,8 +123,12 @@ def input_shapes(network, values):
         values = [values[name] for name in names] if named else values
     shapes = [tuple(a.shape[1:]) for a in arrays_of(values)]
     for n, (shape, tensor) in enumerate(zip(shapes, network.inputs, strict=False)):
-        missing = len(tensor.shape) - 1 - len(shape)  # Keras adds, or takes away, one axis
-        shapes[n] = shape + (1,) if missing == 1 else shape[: len(shape) + min(missing, 0)]
+        missing = (
+            len(tensor.shape) - 1 - len(shape)
+        )  # Keras adds, or takes away, one axis
+        shapes[n] = (
+            shape + (1,) if missing == 1 else shape[: len(shape) + min(missing, 0)]
+        )
     return shapes
 
 

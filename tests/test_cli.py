@@ -117,7 +117,7 @@ def test_report_prints_the_costs_of_open_shapes_once_they_are_given(folder, caps
     assert main(["report", "open.keras"]) == 2
     assert error_of(capsys).endswith("Pass --input-shape, such as 224,224,3.")
     assert main(["report", "open.keras", "--input-shape", "8,8,4"]) == 2
-    assert "fit [(None, None, 3)], got [(8, 8, 4)]" in error_of(capsys)
+    assert "fits [(None, None, 3)], of one sample, got [(8, 8, 4)]" in error_of(capsys)
 
 
 def test_objects_of_ones_own_are_named_and_taken_from_a_file(folder, capsys):

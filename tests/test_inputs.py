@@ -264,16 +264,17 @@ def test_open_shapes_cost_what_the_data_make_them_cost(make, x, budget):
     assert getattr(trainer.costs, cost) <= 0.5 * getattr(first, cost)
     # They stay open, and the budget met: fit is Keras' own, at any size.
     trainer.fit(x[:, 2:], TARGETS, verbose=0)
-    with pytest.raises(ValueError, match=r"shapes of one sample that fit"):
+    with pytest.raises(ValueError, match="input_shape: expected what fits"):
         count_costs(make(), (7, 9, 3, 1))
 
 
+@pytest.mark.skipif(not TENSORFLOW, reason="nothing in it is the backend's")
 def test_open_shapes_of_data_that_come_once():
     def batches():
         while True:
             yield IMAGES[:4], TARGETS[:4]
 
-    options = {"steps_per_epoch": 6, "epochs": 3, "verbose": 0}
+    options = {"steps_per_epoch": 5, "epochs": 2, "verbose": 0}
     with pytest.raises(ValueError, match=r"macs=0.5.*None, None, 3.*inputs=.*params"):
         Nestrade(of_open_images(), 0.5).fit(batches(), **options)
     for budget, inputs in ((Budget(params=0.5), None), (0.5, IMAGES[:2])):

@@ -150,13 +150,9 @@ def _one_sample(model, input_shape):
         return keras.KerasTensor((1, *x.shape[1:]), dtype=x.dtype)
 
     tensors = tree.flatten(structure)
-    is_one = input_shape is not None and len(tensors) == 1 and _is_shape(input_shape)
-    tensors = sized(tensors, [input_shape] if is_one else input_shape)
+    is_alone = isinstance(input_shape, tuple) and len(tensors) == 1
+    tensors = sized(tensors, [input_shape] if is_alone else input_shape)
     return tree.pack_sequence_as(structure, list(map(one, tensors)))
-
-
-def _is_shape(value):
-    return all(isinstance(n, int) for n in value)
 
 
 def _listed(layer, args, kwargs, shape, nested):

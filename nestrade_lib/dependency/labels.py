@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
+from nestrade_lib.checks import is_whole, require
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -73,22 +75,23 @@ def without_channels(tensor):
 
 
 def sized(tensors, shapes=None):
-    """Symbolic tensors, with the sizes that these shapes of one sample give to open axes."""
-    sizes = shapes or [x.shape[1:] for x in tensors]
-    if len(sizes) != len(tensors) or not all(map(_fits, tensors, sizes)):
-        raise ValueError(
-            f"Expected shapes of one sample that fit {[x.shape[1:] for x in tensors]}, got "
-            f"{sizes}."
-        )
+    """Symbolic tensors, with the sizes that shapes of one sample give to open axes."""
+    own = [tuple(x.shape[1:]) for x in tensors]
+    shapes = own if shapes is None else shapes
+    is_list = isinstance(shapes, (list, tuple)) and len(shapes) == len(own)
+    fits = is_list and all(map(_fits, own, shapes))
+    require(fits, "input_shape", f"what fits {own}, of one sample", shapes)
     return [
-        keras.KerasTensor((x.shape[0], *sizes), x.dtype, name=x.name)
-        for x, sizes in zip(tensors, sizes)
+        keras.KerasTensor((x.shape[0], *shape), x.dtype, name=x.name)
+        for x, shape in zip(tensors, shapes)
     ]
 
 
-def _fits(tensor, sizes):
-    own = tensor.shape[1:]
-    return len(own) == len(sizes) and all(n in (None, m) for n, m in zip(own, sizes))
+def _fits(own, shape):
+    is_long = isinstance(shape, (list, tuple)) and len(own) == len(shape)
+    return is_long and all(
+        n == m or n is None and is_whole(m) for n, m in zip(own, shape)
+    )
 
 
 @dataclass
