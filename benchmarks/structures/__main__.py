@@ -5,13 +5,14 @@ import sys
 from collections import Counter
 
 from benchmarks.record import RESULTS, commit, environment, today
-from benchmarks.structures import backbones, examples, operations, zoo
+from benchmarks.structures import backbones, examples, graphs, operations, zoo
 from benchmarks.structures.rows import as_json, measure
 
 # Kind: functions that build networks by name, and what measures one. What is not
 # installed (keras-hub, kimm) has none, and its rows in the record stay.
 TABLES = {
     "operations": (operations.NETWORKS, measure),
+    "random graphs": (graphs.NETWORKS, measure),
     "keras-hub": (backbones.NETWORKS, measure),
     "kimm": (zoo.NETWORKS, measure),
     "keras.io": (examples.NETWORKS, examples.train),
