@@ -24,6 +24,7 @@ from nestrade_lib.arrays import require_arrays
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
+from nestrade_lib.report import Report
 from nestrade_lib.schedule import Budget, Schedule
 from nestrade_lib.training.callbacks import callback_list
 from nestrade_lib.training.checks import (
@@ -91,13 +92,12 @@ class Nestrade(NetworkFacade):
         compiled in its scope. With an engine the order of the data is the same on
         any number of devices; without, a budget of 1 is Keras' ``fit`` itself.
     strict : bool
-        Refuse a network with layers whose channels cannot be followed. By default they
-        stay as they are, with the channels that enter and leave them, and a warning and
-        :meth:`report` name them.
+        Refuse layers whose channels cannot be followed. By default they stay, with the
+        channels that enter and leave them, and a warning and :meth:`report` name them.
     inputs : array or structure of arrays, optional
         A few samples, where ``network`` is subclassed and was never called, or takes
-        whole numbers or text. Where its inputs are open, as in ``Input((None, None, 3))``,
-        costs count at the shape of these samples, or else of the first data in ``fit``.
+        whole numbers or text. Open inputs, as ``Input((None, None, 3))``, cost what they do
+        at the shape of these samples, or else of the first data in ``fit``.
 
     Attributes
     ----------
@@ -111,9 +111,8 @@ class Nestrade(NetworkFacade):
     Raises
     ------
     ValueError
-        If the network is not built or compiled or has no channel to cut, a layer is
-        unknown, the budget is below what minimal widths reach or of MACs that no
-        rule counts, or there is nothing to distil.
+        If the network is not built or compiled or has no channel to cut, a layer is unknown,
+        the budget is out of reach or of MACs that no rule counts, or nothing is to distil.
 
     Notes
     -----
@@ -295,3 +294,7 @@ class Nestrade(NetworkFacade):
             run.train(backup_dir)
         warn_if_missed(run)
         return self.history
+
+    def report(self) -> Report:
+        """Compare before and after: a row per layer, and the totals (Report)."""
+        return Report(self.dense_costs, self.costs, self.pruned.unsupported)

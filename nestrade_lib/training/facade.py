@@ -4,7 +4,6 @@ import keras
 
 from nestrade_lib.costs import count_costs
 from nestrade_lib.internals import results_in_order
-from nestrade_lib.report import Report
 
 
 def _of(owner, name, meaning):
@@ -33,10 +32,6 @@ class NetworkFacade:
     def costs(self):
         """Costs of the network as it is now (CostTable)."""
         return count_costs(self.network, self.pruned.shapes)
-
-    def report(self):
-        """Compare before and after: a row per layer, and the totals (Report)."""
-        return Report(self.dense_costs, self.costs, self.pruned.unsupported)
 
     def __getattr__(self, name):
         # What is asked of the trainer and is the network's own: layers, losses, save.
