@@ -1,124 +1,201 @@
 """LeNet-5 at a tenth of its MACs, under settings that nobody tuned a recipe for.
 
-    python -m benchmarks.grid                             # all of it: days on two cores
-    python -m benchmarks.grid --cells adam-0.001-128      # those whose names begin so
-    python -m benchmarks.grid --quick                     # a look at each, writing nothing
+    python -m benchmarks.grid                         # all of it: a day on one core
+    python -m benchmarks.grid --rounds 1              # a ninth: half an hour
+    python -m benchmarks.grid --cells adam-0.001-128  # those whose names begin so
+    python -m benchmarks.grid --quick                 # a look at each, writing nothing
 
 A cell is an optimizer with its learning rate, a batch size, and epochs × samples. In each
-cell the same seeds train the dense network, both recipes, and the widths of the second one
-from scratch. Recipes are chosen here: the error is that of the last 10,000 training images.
-What is recorded is not run again.
+one the same seed trains four ways: dense; by Nestrade with no argument but the budget; and
+the widths that Nestrade found, from scratch: at the user's rate, as dense ("scratch"), and
+at that of Nestrade after its cuts, raised and along a cosine to zero ("scratch-raised").
+Recipes are chosen by the validation error, of the last 10,000 training images; the test
+error is for the tables. What is recorded is not run again.
 """
 
 import argparse
-import functools
 import itertools
+import json
+import statistics
+import tempfile
+import time
 
 import keras
 
-from benchmarks.record import RESULTS
-from benchmarks.training import Data, Runs, lenet5, warm_up
-from nestrade_lib import Nestrade, Schedule, count_costs, create_loss, load_mnist
+from benchmarks.record import RESULTS, Record, commit, load, today
+from benchmarks.training import lenet5
+from nestrade_lib import Nestrade, count_costs, create_loss, load_mnist
+from nestrade_lib.training.annealing import RAISED
 
 BUDGET = 0.1
 OPTIMIZERS = {
-    "adam-0.001": lambda: keras.optimizers.Adam(1e-3),
-    "sgd-0.05": lambda: keras.optimizers.SGD(0.05, momentum=0.9),
-    "adam-0.0003": lambda: keras.optimizers.Adam(3e-4),
-    "rmsprop-0.001": lambda: keras.optimizers.RMSprop(1e-3),
-    "adamw-0.001": lambda: keras.optimizers.AdamW(1e-3),
-    "adam-0.003": lambda: keras.optimizers.Adam(3e-3),
+    "adam-0.001": (keras.optimizers.Adam, 1e-3),
+    "sgd-0.05": (keras.optimizers.SGD, 0.05),
+    "adam-0.0003": (keras.optimizers.Adam, 3e-4),
+    "rmsprop-0.001": (keras.optimizers.RMSprop, 1e-3),
+    "adamw-0.001": (keras.optimizers.AdamW, 1e-3),
+    "adam-0.003": (keras.optimizers.Adam, 3e-3),
 }
 BATCHES = 128, 32, 512
-LENGTHS = (6, 20_000), (3, 20_000), (20, 5_000)  # epochs, samples
-RECIPES = {
-    "taylor": {
-        "importance": "taylor",
-        "anneal": "twice",
-        "schedule": Schedule(0.05, 0.15, cuts=8, max_pruning_ratio=0.35),
-        "growth": 2,
-    },
-    "kfac": {
-        "importance": "kfac",
-        "anneal": "once",
-        "schedule": Schedule(None, None, cuts=4, max_pruning_ratio=1.0),
-        "growth": 1,
-    },
-}
+EPOCHS = 6, 3, 20
+SAMPLES = 20_000, 50_000, 5_000
+ROUNDS = len(EPOCHS) * len(SAMPLES)
+METHODS = "dense", "nestrade", "scratch", "scratch-raised"
+BAR = {"dense": 2.0, "cell": 0.3, "mean": 0.15}  # percent, and points above dense
 
 
-def rows(runs, shorter=None):
-    """All rows of all cells: name to (train, what describes it)."""
+def cells(rounds):
+    """Pairs (name, settings), in rounds: each has every optimizer with every batch size once.
+
+    Lengths and sizes go round, so that each of them is in a third of a round's cells.
+    """
+    for turn in range(rounds):
+        for i, optimizer in enumerate(OPTIMIZERS):
+            for j, batch in enumerate(BATCHES):
+                epochs = EPOCHS[(i + j + turn // 3) % 3]
+                samples = SAMPLES[(i + j + turn) % 3]
+                name = f"{optimizer}-{batch}-{epochs}x{samples}"
+                values = optimizer, batch, epochs, samples
+                names = "optimizer", "batch_size", "epochs", "samples"
+                yield name, dict(zip(names, values, strict=True))
+
+
+def train(method, settings, data, widths):
+    """A network, at the end of its last epoch."""
+    x, y = (array[: settings["samples"]] for array in data)
+    steps = settings["epochs"] * -(-len(x) // settings["batch_size"])
+    make, rate = OPTIMIZERS[settings["optimizer"]]
+    is_sgd = make is keras.optimizers.SGD
+    if method == "scratch-raised":
+        peak = rate if is_sgd else RAISED * rate
+        rate = keras.optimizers.schedules.CosineDecay(peak, steps)
+    options = {"momentum": 0.9} if is_sgd else {}
+    network = lenet5(widths) if method.startswith("scratch") else lenet5()
+    network.compile(make(rate, **options), create_loss(), metrics=["accuracy"])
+    trainer = Nestrade(network, BUDGET) if method == "nestrade" else network
+    sizes = {name: settings[name] for name in ("batch_size", "epochs")}
+    trainer.fit(x, y, **sizes, verbose=0)
+    return trainer.network if method == "nestrade" else network
+
+
+def measure(method, settings, seed, data, widths):
+    """One row: its errors in percent, its size, and its time."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    start = time.process_time()
+    network = train(method, settings, data["train"], widths)
+    seconds = time.process_time() - start
+    macs, dense = (count_costs(each).macs for each in (network, lenet5()))
+    layers = "conv1", "conv2", "dense1"
+    return {
+        **{f"{part}_error": error(network, *data[part]) for part in ("validation", "test")},
+        "macs_percent": round(100 * macs / dense, 2),
+        "widths": [network.get_layer(name).output.shape[-1] for name in layers],
+        "processor_seconds": round(seconds, 1),
+    }  # fmt: skip
+
+
+def error(network, x, y):
+    right = network.predict(x, batch_size=1000, verbose=0).argmax(-1) == y
+    return round(100 * float(1 - right.mean()), 2)
+
+
+def summarize(rows):
+    """A row per cell, of the means over its seeds; and how many hold the bar."""
     table = {}
-    for length, batch, optimizer in itertools.product(LENGTHS, BATCHES, OPTIMIZERS):
-        epochs, samples = shorter or length
-        cell = f"{optimizer}-{batch}-{epochs}x{samples}"
-        description = {
-            "optimizer": optimizer,
-            "batch_size": batch,
-            "epochs": epochs,
-            "samples": samples,
-            "pair": f"{cell}-dense",
-        }
-        fit = functools.partial(_fit, OPTIMIZERS[optimizer], batch, epochs, samples)
-        table[f"{cell}-dense"] = (fit, description | {"method": "dense"})
-        for recipe, options in RECIPES.items():
-            described = options | {"schedule": vars(options["schedule"])}
-            described |= {"method": recipe, "macs": BUDGET}
-            table[f"{cell}-{recipe}"] = (
-                functools.partial(fit, options=options),
-                description | described,
-            )
-        table[f"{cell}-scratch"] = (
-            functools.partial(fit, widths=_widths(runs, f"{cell}-kfac")),
-            description | {"method": "scratch"},
-        )
-    return table
+    for row in rows:
+        names = "optimizer", "batch_size", "epochs", "samples"
+        cell = table.setdefault(row["cell"], {name: row[name] for name in names})
+        cell.setdefault(row["method"], []).append(row["test_error"])
+    complete = {}
+    for name, cell in table.items():
+        if not all(method in cell for method in METHODS):
+            continue
+        cell["seeds"] = min(len(cell[method]) for method in METHODS)
+        cell |= {method: statistics.fmean(cell[method]) for method in METHODS}
+        cell["difference"] = cell["nestrade"] - cell["dense"]
+        cell["is_in_bar"] = cell["dense"] <= BAR["dense"]
+        is_near = not cell["is_in_bar"] or cell["difference"] <= BAR["cell"]
+        cell["holds"] = is_near and cell["nestrade"] <= cell["scratch"]
+        complete[name] = cell
+    in_bar = [cell for cell in complete.values() if cell["is_in_bar"]]
+    differences = [cell["difference"] for cell in in_bar]
+    return {
+        "cells": complete,
+        "planned": len(list(cells(ROUNDS))),
+        "count": len(complete),
+        "in_bar": len(in_bar),
+        "near_dense": sum(each <= BAR["cell"] for each in differences),
+        "mean_difference": statistics.fmean(differences) if differences else None,
+        "best_of_small": sum(
+            cell["nestrade"] <= cell["scratch"] for cell in complete.values()
+        ),
+    }
 
 
-def _widths(runs, name):
-    """Those that a recorded row ended with, by its seed."""
+def write(record):
+    """Write the record, with a line per row."""
+    content = record.content
+    content["summary"] = summarize(content["rows"])
+    text = json.dumps({**content, "rows": []}, indent=1)
+    rows = ",\n  ".join(json.dumps(row) for row in content["rows"])
+    text = text.replace('"rows": []', f'"rows": [\n  {rows}\n ]')
+    record.write(text + "\n")
 
-    def widths(seed):
-        row = runs().record(name).content["seeds"][str(seed)]
-        return [row[f"width_{layer}"] for layer in ("conv1", "conv2", "dense1")]
 
-    return widths
-
-
-def _fit(make_optimizer, batch, epochs, samples, data, seed, options=None, widths=None):
-    """Train dense, by a recipe's options, or with other widths."""
-    network = lenet5(widths(seed)) if widths else lenet5()
-    network.compile(make_optimizer(), create_loss(), metrics=["accuracy"])
-    trainer = Nestrade(network, BUDGET, **options) if options else network
-    x, y = (array[:samples] for array in data.train)
-    trainer.fit(x, y, batch_size=batch, epochs=epochs, verbose=0)
-    return trainer.network if options else network
+def run(record, seeds, chosen, data):
+    """Measure what the record lacks, cell by cell."""
+    rows = record.content["rows"]
+    found = {(row["cell"], row["method"], row["seed"]): row for row in rows}
+    todo = list(itertools.product(seeds, chosen, METHODS))
+    for n, (seed, (cell, settings), method) in enumerate(todo):
+        key = cell, method, seed
+        if key in found:
+            continue
+        small = found.get((cell, "nestrade", seed), {}).get("widths")
+        figures = measure(method, settings, seed, data, small)
+        told = {"date": today(), "commit": commit(), "load": load()}
+        names = dict(zip(("cell", "method", "seed"), key, strict=True))
+        found[key] = names | settings | figures | told
+        rows.append(found[key])
+        write(record)
+        print(f"[{n + 1}/{len(todo)}] {cell} {method}: {figures}", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cells", nargs="*", default=[""], help="beginnings of names")
+    parser.add_argument(
+        "--rounds", type=int, choices=range(1, ROUNDS + 1), default=ROUNDS
+    )
+    parser.add_argument("--samples", type=int, nargs="*", default=SAMPLES)
+    parser.add_argument("--epochs", type=int, nargs="*", default=EPOCHS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    (x, y), _ = load_mnist()
-    data = Data((x[:50_000], y[:50_000]), (x[50_000:], y[50_000:]))
-    all_rows = rows(lambda: runs)
+    (x, y), test = load_mnist()
+    data = {
+        "train": (x[:50_000], y[:50_000]),
+        "validation": (x[50_000:], y[50_000:]),
+        "test": test,
+    }
+    chosen = [
+        (name, settings)
+        for name, settings in cells(options.rounds)
+        if name.startswith(tuple(options.cells))
+        and settings["samples"] in options.samples
+        and settings["epochs"] in options.epochs
+    ]
     if options.quick:
-        data, all_rows = data.shorter(1000), rows(lambda: runs, (1, 1000))
-    chosen = [name for name in all_rows if name.startswith(tuple(options.cells))]
-    runs = Runs(
-        "grid",
-        {name: train for name, (train, _) in all_rows.items()},
-        {name: description for name, (_, description) in all_rows.items()},
-        count_costs(lenet5()),
-        data,
-        None if options.quick else RESULTS,
-    )
-    warm_up(lenet5(), data)
-    runs.go(options.seeds, chosen)
-    runs.summarize()
+        data = {name: (x[:500], y[:500]) for name, (x, y) in data.items()}
+        chosen = [(name, settings | {"epochs": 1}) for name, settings in chosen]
+    record = Record("grid", tempfile.mkdtemp() if options.quick else RESULTS)
+    record.content.pop("seeds", None)  # which are in the rows
+    record.content.setdefault("rows", [])
+    run(record, options.seeds, chosen, data)
+    write(record)  # with the summary as it is defined now
+    summary = record.content["summary"]
+    print({name: value for name, value in summary.items() if name != "cells"})
 
 
 if __name__ == "__main__":

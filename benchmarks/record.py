@@ -56,10 +56,14 @@ class Record:
         self.content["summary"] = {
             name: summary([row[name] for row in rows]) for name in figures
         }
+        self.write(json.dumps(self.content, indent=2) + "\n")
+
+    def write(self, text):
+        """Write the file at once: no reader sees half of it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self.path.with_suffix(".part")
-        fresh.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
-        fresh.replace(self.path)  # at once: no reader sees half a file
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(self.path)
 
 
 def summary(values):
