@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from nestrade_lib.runtimes import require_package
+from nestrade_lib.runtimes import checked_path, require_package
 
 SUFFIXES = {"litert": ".tflite", "litert-int8": ".tflite", "onnx": ".onnx"}
 _PACKAGES = {"litert": ["tensorflow"], "onnx": ["onnx", "tf2onnx"]}
@@ -85,14 +85,14 @@ def export(model, path, to="litert", calibration=None):
 
 
 def _checked(model, path, to):
-    if to not in SUFFIXES:
+    if not (isinstance(to, str) and to in SUFFIXES):
         raise ValueError(f"to: expected one of {', '.join(SUFFIXES)}, got {to!r}.")
     if not isinstance(model, keras.Model) or not model.built:
         raise ValueError(
             f"model: expected a keras.Model that is built, got {model!r}. "
             "Call it on a batch first."
         )
-    path = Path(path)
+    path = checked_path(path)
     if path.suffix != SUFFIXES[to]:
         raise ValueError(
             f"path: expected a name that ends in {SUFFIXES[to]!r} for to={to!r}, "
@@ -159,10 +159,15 @@ def _check_samples(tensor, array):
             f"calibration: expected an array of shape ({shape}) for the input "
             f"{tensor.name!r}, got {array.shape}."
         )
-    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+    holds = array.dtype.kind in "biuf"
+    with np.errstate(
+        over="ignore"
+    ):  # beyond what the network takes: it becomes infinite
+        holds = holds and np.isfinite(array.astype(tensor.dtype)).all()
+    if not holds:
         raise ValueError(
             f"calibration: expected finite numbers for the input {tensor.name!r}, "
-            f"got {array.dtype} with values that are none."
+            f"got {array.dtype} with values that are none in {tensor.dtype}."
         )
 
 

@@ -1,8 +1,11 @@
 """Exported files in their runtimes, called as their network is: LiteRT and ONNX Runtime."""
 
+import os
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
+
+from nestrade_lib.checks import require
 
 
 def load_export(path):
@@ -29,12 +32,19 @@ def load_export(path):
     >>> load_export(path)(np.ones((3, 4), "float32")).shape
     (3, 2)
     """
-    path = Path(path)
+    path = checked_path(path)
     if not path.is_file() or path.suffix not in (".tflite", ".onnx"):
         raise ValueError(
             f"path: expected an existing .tflite or .onnx file, got {str(path)!r}."
         )
     return _onnx_runner(path) if path.suffix == ".onnx" else _litert_runner(path)
+
+
+def checked_path(path):
+    """A path, from what names one."""
+    holds = isinstance(path, (str, os.PathLike)) and "\0" not in os.fspath(path)
+    require(holds, "path", "the name of a file", path)
+    return Path(path)
 
 
 def require_package(package):
