@@ -7,9 +7,10 @@
     Nestrade(network, 0.1, engine=engine).fit(x, y, batch_size=256)
 
 A batch size is always that of the *global* batch, which the replicas share: the same
-numbers train the same network, whatever it runs on. An :class:`Engine` alone is one
-device. Those for many are in ``mirrored.py`` (TensorFlow) and ``data_parallel.py``
-(JAX); what Keras does not get right there, each repairs or refuses.
+numbers train the same network, to rounding, unless rounding flips a decision. An
+:class:`Engine` alone is one device. Those for many are in ``mirrored.py`` (TensorFlow)
+and ``data_parallel.py`` (JAX); what Keras does not get right there, each repairs or
+refuses.
 """
 
 import contextlib
