@@ -3,6 +3,7 @@
 import keras
 
 from nestrade_lib.internals import compute_loss
+from nestrade_lib.onednn import safe_convolutions
 
 
 def loss_of(network, trained, others, batch):
@@ -28,7 +29,7 @@ def gradient_of(function):
     >>> keras.ops.convert_to_numpy(g).tolist()
     [4.0, 12.0]
     """
-    return _BY_BACKEND[keras.backend.backend()](function)
+    return _BY_BACKEND[keras.backend.backend()](safe_convolutions()(function))
 
 
 def _on_tensorflow(function):

@@ -10,6 +10,7 @@ import copy
 import sys
 
 import keras
+from keras.src import backend
 from keras.src.backend.common import global_state
 
 # Classes ----------------------------------------------------------------------
@@ -45,11 +46,7 @@ def class_beside(function, name):
 
 
 def operation_class(function):
-    """The class of the nodes that a function of ``keras.ops`` makes: only the function is public.
-
-    >>> operation_class(keras.ops.expand_dims).__name__
-    'ExpandDims'
-    """
+    """The class of the nodes that a function of ``keras.ops`` makes: only the function is public."""
     words = function.__name__.split("_")
     return class_beside(function, "".join(word.capitalize() for word in words))
 
@@ -104,16 +101,12 @@ def is_masked(tensor):
 
 def mask_of(tensor):
     """The mask that a tensor carries, symbolic or not, or ``None``."""
-    from keras.src.backend import get_keras_mask
-
-    return get_keras_mask(tensor)
+    return backend.get_keras_mask(tensor)
 
 
 def set_mask(tensor, mask):
     """Attach a mask to a tensor, as ``Layer.__call__`` does."""
-    from keras.src.backend import set_keras_mask
-
-    set_keras_mask(tensor, mask)
+    backend.set_keras_mask(tensor, mask)
 
 
 def run_graph(network, tensors):
@@ -138,6 +131,11 @@ def copied(original):
     plainly = replaced(KerasSaveable, "__reduce__", lambda _: object.__reduce__)
     with plainly, DotNotTrackScope():  # the lists of what is built are closed
         return copy.deepcopy(original, graph)
+
+
+def replaced_convolution(make):
+    """Convolutions of all layers and operations are those that ``make(convolve)`` makes."""
+    return replaced(backend.nn, "conv", make)
 
 
 @contextlib.contextmanager

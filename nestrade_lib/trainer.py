@@ -24,6 +24,7 @@ from nestrade_lib.arrays import require_arrays
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
+from nestrade_lib.onednn import safe_convolutions, warn_if_hit
 from nestrade_lib.report import Report
 from nestrade_lib.schedule import Budget, Schedule
 from nestrade_lib.training.callbacks import callback_list
@@ -161,9 +162,7 @@ class Nestrade(NetworkFacade):
         self.state = RunState()
         self.history = None
         if self.distill is not None:
-            self.distill.comparison(
-                self.network
-            )  # refused here, and not at the first cut
+            self.distill.comparison(self.network)  # refused here, not at the first cut
         if not self.met:
             self.pruned.require_reachable()
 
@@ -174,6 +173,7 @@ class Nestrade(NetworkFacade):
             return self.state.is_search_over
         return self.pruned.is_within_budget
 
+    @safe_convolutions()
     def fit(
         self,
         x=None,
@@ -211,11 +211,10 @@ class Nestrade(NetworkFacade):
             had. Asked to end (SIGTERM), a run finishes its step and is written within
             its epoch; the process ends with code 143. Streams of data are passed over
             up to that step; if they bring other batches than before, the run says so
-            and begins that epoch anew.
-            Callbacks keep no state but the history. A folder is for one ``fit``
-            at a time. With more epochs, a run goes on to them, finished or not. It
-            warns where it then differs from one that had them from the start: annealing
-            and cuts follow the number of epochs.
+            and begins that epoch anew. Callbacks keep no state but the history. A
+            folder is for one ``fit`` at a time. With more epochs, a run goes on to
+            them, finished or not. It warns where it then differs from one that had them
+            from the start: annealing and cuts follow the number of epochs.
 
         Returns
         -------
@@ -253,8 +252,7 @@ class Nestrade(NetworkFacade):
         is_arrays = check_data(self.network, x, y)
         if validation_data is not None:
             check_validation(self.network, validation_data)
-        plainly = self.met and self._by_keras and self.teacher is None
-        if plainly and backup_dir is None:
+        if self.met and self._by_keras and self.teacher is None and backup_dir is None:
             if is_arrays:
                 count_samples(x, y, sample_weight)
             self.history = self.network.fit(
@@ -262,6 +260,7 @@ class Nestrade(NetworkFacade):
                 validation_data, shuffle, class_weight, sample_weight, initial_epoch,
                 steps_per_epoch, validation_steps, validation_batch_size, validation_freq,
             )  # fmt: skip
+            warn_if_hit(self.network)
             return self.history
         data = data_adapter(
             x,
@@ -293,6 +292,7 @@ class Nestrade(NetworkFacade):
         with name_scopes_closed():
             run.train(backup_dir)
         warn_if_missed(run)
+        warn_if_hit(self.network)
         return self.history
 
     def report(self) -> Report:
