@@ -9,6 +9,7 @@ import matplotlib
 import pytest
 from hypothesis import settings
 
+from nestrade_lib.dependency import registry
 from nestrade_lib.engines import logical_devices
 
 # Figures are drawn without a display. Set here, and not in the environment, so that
@@ -38,10 +39,12 @@ tests/test_engines_workers.py
 tests/test_engines.py
 tests/test_trainer.py
 tests/test_checkpoints.py
+tests/test_rounds.py
 chapters/training-mnist.ipynb
 appendix/solutions/training-mnist.ipynb
 chapters/getting-started.ipynb
 tests/test_run.py
+tests/test_fit_data.py
 chapters/multi-gpu.ipynb
 appendix/recipes.ipynb
 tests/test_engines_refusals.py
@@ -82,3 +85,9 @@ def left_alone_by_the_collector():
     """Freeze what earlier modules left, so that no collection walks through it again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def rules(monkeypatch):
+    """Rules that a test registers are forgotten after it."""
+    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))

@@ -131,3 +131,45 @@ def test_train_on_batch_says_at_once_that_it_does_not_cut():
         trainer.train_on_batch(X[:8], Y[:8])
     trainer.fit(X, Y, epochs=2, verbose=0)
     assert np.isfinite(trainer.train_on_batch(X[:8], Y[:8])).all()
+
+
+def test_after_a_cut_the_best_is_the_best_of_what_is_left(tmp_path):
+    """Accuracies that fall: without a cut, the first network stays the best."""
+    path = tmp_path / "best.keras"
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    values = iter(np.linspace(0.9, 0.1, 6))
+
+    class Falling(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["watched"] = next(values)
+
+    watched = {"monitor": "watched", "mode": "max"}
+    checkpoint = keras.callbacks.ModelCheckpoint(path, save_best_only=True, **watched)
+    plateau = keras.callbacks.ReduceLROnPlateau(patience=9, **watched)
+    stopping = keras.callbacks.EarlyStopping(patience=2, **watched)
+    trainer.fit(
+        X, Y, epochs=6, verbose=0, callbacks=[Falling(), checkpoint, plateau, stopping]
+    )
+    last_cut = int(trainer.cuts[-1].epoch)
+    assert trainer.met and trainer.history.epoch == list(range(last_cut + 3))
+    kept = keras.saving.load_model(path)
+    assert kept.count_params() == trainer.network.count_params()
+    expected = np.linspace(0.9, 0.1, 6)[last_cut]
+    assert checkpoint.best == plateau.best == stopping.best == expected
+
+
+def test_a_threshold_of_a_checkpoint_outlives_the_cuts(tmp_path):
+    path = tmp_path / "best.keras"
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        path, monitor="loss", save_best_only=True, initial_value_threshold=0.0
+    )
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[checkpoint])
+    assert trainer.met and not path.exists()
+
+
+def test_keras_own_backup_is_refused_where_it_could_not_be_read_again(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+    with pytest.raises(ValueError, match="backup_dir"):
+        Nestrade(mlp(), 0.5).fit(X, Y, verbose=0, callbacks=[backup])
+    Nestrade(mlp(), 1).fit(X, Y, verbose=0, callbacks=[backup])

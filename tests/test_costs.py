@@ -11,8 +11,6 @@ from keras import layers as kl
 
 from benchmarks.structures.rows import random_cut
 from nestrade_lib import (
-    Budget,
-    Nestrade,
     count_costs,
     create_model,
     register_rule,
@@ -21,16 +19,8 @@ from nestrade_lib import (
     weight_reuse,
 )
 from nestrade_lib.costs import ChannelCosts
-from nestrade_lib.dependency import registry
-from nestrade_lib.report import Report
 
-pytestmark = pytest.mark.any_backend
-
-
-@pytest.fixture(autouse=True)
-def rules(monkeypatch):
-    """Rules that a test registers are forgotten after it."""
-    monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("rules")]
 
 
 def macs(*layers, shape):
@@ -239,83 +229,6 @@ def test_counting_changes_nothing():
         np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
 
 
-class Scale(keras.Layer):
-    def build(self, shape):
-        self.factor = self.add_weight(shape=shape[-1:])
-
-    def call(self, x):
-        return x * self.factor
-
-
-def scale(call):
-    *others, channels = call.inputs[0].axes
-    call.produces(call.layer.factor, {0: channels})
-    call.multiplies(call.layer.factor, call.inputs[0][1:-1])
-    return (*others, channels)
-
-
-def test_unknown_layers_say_so_until_they_are_registered():
-    model = keras.Sequential([keras.Input((4,)), Scale(name="mine"), kl.Dense(2)])
-    costs = count_costs(model)
-    assert costs.unknown == ["mine"] and "≥ 8" in str(costs)
-    register_rule(Scale)(scale)
-    assert count_costs(model).macs == 12 and not count_costs(model).unknown
-
-
-@keras.saving.register_keras_serializable("test_costs")
-class Block(keras.Layer):
-    """A layer of layers, with a weight of its own that nothing multiplies."""
-
-    def __init__(self, **options):
-        super().__init__(**options)
-        self.first, self.second = kl.Dense(5, "relu"), kl.Dense(3)
-
-    def build(self, shape):
-        self.table = self.add_weight(shape=(2, 3))
-        self.first.build(shape)
-        self.second.build((*shape[:-1], 5))
-
-    def call(self, x):
-        return self.second(self.first(x)) + self.table[0]
-
-    def get_config(self):
-        return super().get_config()
-
-
-def test_a_layer_of_layers_shows_them_until_a_rule_covers_it():
-    layers = [kl.Dense(8), kl.Dense(6), Block(name="mine"), kl.Dense(2)]
-    model = keras.Sequential([keras.Input((7, 4)), *layers])
-    costs = count_costs(model)
-    assert costs.unknown == ["mine"] and len(costs.layers) == 6
-    assert costs.macs == 7 * (4 * 8 + 8 * 6 + 6 * 5 + 5 * 3 + 3 * 2)
-    # Kept as it is, it costs the same beside whatever is cut.
-    graph = trace(model, ignored_layers=["mine"])
-    mask = random_cut(graph)
-    foreseen = ChannelCosts(graph).total(mask)
-    table = count_costs(restructure(model, mask, graph))
-    assert foreseen == {cost: getattr(table, cost) for cost in foreseen}
-
-    @register_rule(Block)
-    def block(call):
-        call.pin(call.inputs[0].axes[-1], "reads them as it likes")
-        places = call.inputs[0][1:-1]
-        call.multiplies(call.layer.first.kernel, places)
-        call.multiplies(call.layer.second.kernel, places)
-        return (*call.inputs[0].axes[:-1], None)
-
-    assert count_costs(model).unknown == ["mine"]  # of the table, it says nothing
-    rule = registry.find_rule(model.get_layer("mine"))
-
-    @register_rule(Block)
-    def whole(call):
-        call.multiplies(call.layer.table, 0)
-        return rule(call)
-
-    covered = count_costs(model)
-    assert not covered.unknown and len(covered.layers) == 4
-    assert covered.macs == costs.macs and covered.params == costs.params
-
-
 def test_products_of_tensors_written_by_hand_are_counted():
     q, k = keras.Input((3, 5, 4)), keras.Input((1, 7, 4))
     scores = keras.ops.matmul(q, keras.ops.transpose(k, (0, 1, 3, 2)))
@@ -325,64 +238,12 @@ def test_products_of_tensors_written_by_hand_are_counted():
     assert [row.kind for row in costs.layers] == ["Matmul", "Flatten"]
 
 
-class Gain(Scale):
-    """The same, never registered."""
-
-    def call(self, x):
-        return x * self.factor
-
-
-def gained(classes=2):
-    layers = [Gain(name="mine"), kl.Dense(6), kl.Dense(classes)]
-    network = keras.Sequential([keras.Input((4,)), *layers])
-    network.compile("sgd", "mse")
-    return network
-
-
-@pytest.mark.parametrize(
-    "budget", [0.5, Budget(macs=0.5, params=0.5), Budget(latency=0.5)], ids=str
-)
-def test_a_budget_of_what_no_rule_counts_is_refused(budget):
-    with pytest.raises(ValueError, match="'mine'.*register_rule"):
-        Nestrade(gained(), budget, ignored_layers=["mine"])
-    # Of other costs, and where nothing is to go, it is none of its concern.
-    for other in (Budget(params=0.9), 1):
-        assert Nestrade(
-            gained(), other, ignored_layers=["mine"]
-        ).dense_costs.unknown == ["mine"]
-    register_rule(Gain)(scale)
-    assert (
-        Nestrade(gained(), 0.5, ignored_layers=["mine"]).dense_costs.macs == 4 + 24 + 12
-    )
-
-
-def test_a_report_says_that_a_total_is_a_least_one():
-    report = str(Report(count_costs(gained(4)), count_costs(gained(2))))
-    assert "≥ 48 → ≥ 36" in report and " ? " in report
-
-
 def test_half_precision_halves_the_activations():
     def network(dtype):
         return keras.Sequential([keras.Input((4,)), kl.Dense(8, dtype=dtype)])
 
     assert count_costs(network("float32")).activation_bytes == 32
     assert count_costs(network("mixed_bfloat16")).activation_bytes == 16
-
-
-@pytest.mark.parametrize(
-    ("model", "message"),
-    [
-        (keras.Sequential([kl.Dense(2)]), "Expected a built keras.Model"),
-        ("LeNet", "Expected a built keras.Model, got 'LeNet'"),
-        (
-            keras.Sequential([keras.Input((None, 3)), kl.Conv1D(2, 1)]),
-            r"open shape \(None, None, 3\)",
-        ),
-    ],
-)
-def test_what_cannot_be_counted_is_refused(model, message):
-    with pytest.raises(ValueError, match=message):
-        count_costs(model)
 
 
 @pytest.mark.parametrize(

@@ -294,9 +294,3 @@ def test_an_output_with_a_name_is_taught_too():
     trainer = Nestrade(network, 0.5, schedule=CUTS, distill=0.7)
     trainer.fit(X, {"answer": Y}, batch_size=32, epochs=4, verbose=0)
     assert trainer.met and trainer.teacher is not None
-
-
-@pytest.mark.parametrize("distill", [-0.1, 1.1, float("nan"), True, "soft"])
-def test_a_weight_that_is_no_share_is_refused(distill):
-    with pytest.raises(ValueError, match="weight to be a share"):
-        Nestrade(classifier("sparse_categorical_crossentropy"), 0.4, distill=distill)

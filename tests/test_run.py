@@ -8,48 +8,9 @@ import pytest
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
 from nestrade_lib.surgery import UnsliceableOptimizer
-from nestrade_lib.training.validation import Validation
-from tests.support.small import SOON, X, Y, mlp
+from tests.support.small import SOON, Stop, X, Y, mlp
 
 pytestmark = pytest.mark.any_backend
-
-
-class Stop(keras.callbacks.Callback):
-    """End the training when `when` (a function of the batches so far) says so."""
-
-    def __init__(self, when):
-        super().__init__()
-        self.when, self.batches = when, 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches += 1
-        self.model.stop_training = self.when(self.batches)
-
-
-@pytest.mark.parametrize(
-    ("stop", "stops_after"),
-    [(1.0, None), (0.6, 4), (0.9, None)],
-    ids=["no check after it", "stopped before its check", "an epoch before its check"],
-)
-def test_the_last_cut_too_is_held_to_its_accuracy(monkeypatch, stop, stops_after):
-    # The fourth cut is one too many.
-    def logs(self, engine, network, callbacks=None):
-        return {"val_accuracy": float(len(trainer.cuts) < 4)}
-
-    monkeypatch.setattr(Validation, "logs", logs)
-    schedule = Schedule(0.4, stop, 4, shrink=2)
-    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
-    # Upside down, so that the best weights are those of the cut that is taken back.
-    stopping = keras.callbacks.EarlyStopping(
-        "val_accuracy", mode="min", patience=100, restore_best_weights=True
-    )
-    callbacks = [stopping]
-    if stops_after:
-        callbacks.append(Stop(lambda _: len(trainer.cuts) >= stops_after))
-    trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y), callbacks=callbacks)
-    assert trainer.state.is_search_over and len(trainer.cuts) == 3
-    assert trainer.widths == trainer.cuts[-1].widths
-    assert isinstance(trainer.optimizer, keras.optimizers.Adam)
 
 
 def test_networks_of_before_a_cut_are_left_without_a_teacher():
@@ -219,48 +180,6 @@ def test_a_schedule_of_the_optimizer_comes_to_its_end():
     assert float(trainer.optimizer.learning_rate) == 0
 
 
-def test_after_a_cut_the_best_is_the_best_of_what_is_left(tmp_path):
-    """Accuracies that fall: without a cut, the first network stays the best."""
-    path = tmp_path / "best.keras"
-    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
-    values = iter(np.linspace(0.9, 0.1, 6))
-
-    class Falling(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            logs["watched"] = next(values)
-
-    watched = {"monitor": "watched", "mode": "max"}
-    checkpoint = keras.callbacks.ModelCheckpoint(path, save_best_only=True, **watched)
-    plateau = keras.callbacks.ReduceLROnPlateau(patience=9, **watched)
-    stopping = keras.callbacks.EarlyStopping(patience=2, **watched)
-    trainer.fit(
-        X, Y, epochs=6, verbose=0, callbacks=[Falling(), checkpoint, plateau, stopping]
-    )
-    last_cut = int(trainer.cuts[-1].epoch)
-    assert trainer.met and trainer.history.epoch == list(range(last_cut + 3))
-    kept = keras.saving.load_model(path)
-    assert kept.count_params() == trainer.network.count_params()
-    expected = np.linspace(0.9, 0.1, 6)[last_cut]
-    assert checkpoint.best == plateau.best == stopping.best == expected
-
-
-def test_a_threshold_of_a_checkpoint_outlives_the_cuts(tmp_path):
-    path = tmp_path / "best.keras"
-    checkpoint = keras.callbacks.ModelCheckpoint(
-        path, monitor="loss", save_best_only=True, initial_value_threshold=0.0
-    )
-    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
-    trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[checkpoint])
-    assert trainer.met and not path.exists()
-
-
-def test_keras_own_backup_is_refused_where_it_could_not_be_read_again(tmp_path):
-    backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
-    with pytest.raises(ValueError, match="backup_dir"):
-        Nestrade(mlp(), 0.5).fit(X, Y, verbose=0, callbacks=[backup])
-    Nestrade(mlp(), 1).fit(X, Y, verbose=0, callbacks=[backup])
-
-
 def test_labels_may_name_a_class_that_the_loss_ignores():
     loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=-1)
     labels = np.where(np.arange(len(Y)) % 5, Y, -1)
@@ -294,109 +213,6 @@ def test_no_graph_of_a_network_of_before_a_cut_is_kept():
     assert len(kept) >= 5
     *before, last = list(kept.values())[1:]
     assert last <= min(before) + 2
-
-
-class Record(keras.callbacks.Callback):
-    """The weights after each batch, and the network that callbacks have at the end."""
-
-    def on_train_begin(self, logs=None):
-        self.weights = [self.model.get_weights()]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.weights.append(self.model.get_weights())
-
-    def on_train_end(self, logs=None):
-        self.last = self.model
-
-
-@pytest.mark.parametrize("how", ["callback", "interrupt"])
-@pytest.mark.parametrize("stop", [5, 9, 10, 11])
-def test_a_round_that_does_not_come_to_its_cut_is_taken_back(stop, how):
-    def end(batches):
-        if batches == stop and how == "interrupt":
-            raise KeyboardInterrupt
-        return batches == stop
-
-    schedule = Schedule(start=1 / 6, stop=0.9, cuts=1, shrink=6)  # 30 steps: 5 to 11
-    trainer = Nestrade(mlp(), 0.4, schedule=schedule)
-    seen = Record()
-    try:
-        trainer.fit(X, Y, epochs=5, verbose=0, callbacks=[seen, Stop(end)])
-    except KeyboardInterrupt:
-        assert how == "interrupt"
-    assert len(seen.weights) == stop + 1
-    assert len(trainer.cuts) == (stop == 11 and how == "callback")
-    if stop < 11:
-        for ours, before in zip(trainer.network.get_weights(), seen.weights[5]):
-            np.testing.assert_array_equal(ours, before)
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError()])
-@pytest.mark.parametrize("broken", ["restructure", "group_channels", "ChannelCosts"])
-def test_a_cut_that_fails_takes_its_round_back(monkeypatch, broken, error):
-    def fail(*arguments, **options):
-        raise error
-
-    schedule = Schedule(start=1 / 6, stop=0.9, cuts=1, shrink=6)  # 30 steps: 5 to 11
-    trainer = Nestrade(mlp(run_eagerly=True), 0.4, schedule=schedule, distill=0.5)
-    network = trainer.network
-    monkeypatch.setattr(f"nestrade_lib.training.pruned_network.{broken}", fail)
-    seen = Record()
-    with pytest.raises(type(error)):
-        trainer.fit(X, Y, epochs=5, verbose=0, callbacks=[seen])
-    assert len(seen.weights) == 11 + 1 and not trainer.cuts
-    assert trainer.network is network and "compute_loss" not in vars(network)
-    for ours, before in zip(network.get_weights(), seen.weights[5]):
-        np.testing.assert_array_equal(ours, before)
-    optimizer = network.optimizer
-    assert (
-        type(optimizer) is type(keras.optimizers.Adam())
-        and int(optimizer.iterations) == 5
-    )
-    assert float(optimizer.learning_rate) == pytest.approx(1e-3)
-
-
-def test_callbacks_end_with_the_network_that_is_left(monkeypatch):
-    def logs(self, engine, network, callbacks=None):
-        return {"val_accuracy": float(len(trainer.cuts) < 4)}
-
-    monkeypatch.setattr(Validation, "logs", logs)
-    schedule = Schedule(0.4, 0.6, 4, shrink=2)
-    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=0.5), schedule=schedule)
-    callbacks = [seen := Record(), Stop(lambda _: len(trainer.cuts) >= 4)]
-    options = {"verbose": 0, "validation_data": (X, Y), "callbacks": callbacks}
-    trainer.fit(X, Y, epochs=10, **options)
-    assert len(trainer.cuts) == 3
-    assert seen.last is trainer.network is trainer.history.model
-
-
-def test_a_search_that_finds_nothing_to_cut_takes_no_earlier_cut_back(monkeypatch):
-    checks = []
-
-    def logs(self, engine, network, callbacks=None):
-        checks.append(len(trainer.cuts))
-        return {"val_accuracy": float(checks[-1] == 0 or checks.count(checks[-1]) < 6)}
-
-    monkeypatch.setattr(Validation, "logs", logs)
-    schedule = Schedule(0.1, 0.9, cuts=16, round_to=8, max_pruning_ratio=1, shrink=1)
-    trainer = Nestrade(mlp(), Budget(macs=0.5, max_accuracy_drop=1), schedule=schedule)
-    trainer.fit(X, Y, epochs=10, verbose=0, validation_data=(X, Y))
-    assert trainer.met and checks.count(checks[-1]) >= 6
-    assert trainer.cuts and trainer.widths == trainer.cuts[-1].widths
-
-
-def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
-    def logs(self, engine, network, callbacks=None):
-        return {"val_accuracy": (0.9, 0.895, 0.887)[min(len(trainer.cuts), 2)]}
-
-    monkeypatch.setattr(Validation, "logs", logs)
-    schedule = Schedule(0.1, 0.9, cuts=8, shrink=1)
-    trainer = Nestrade(mlp(), Budget(max_accuracy_drop=1), schedule=schedule)
-    stop = Stop(lambda _: len(trainer.cuts) == 1)
-    options = {"epochs": 10, "verbose": 0, "validation_data": (X, Y)}
-    trainer.fit(X, Y, callbacks=[stop], **options)
-    trainer.fit(X, Y, **options)
-    assert len(trainer.cuts) == 1 and trainer.met
 
 
 def test_settings_are_those_that_the_trainer_was_made_with():
@@ -437,9 +253,9 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
     def refuse(*arguments, **options):
         raise KeyboardInterrupt
 
-    for broken in ("group_channels", "ChannelCosts"):
+    for broken in ("pruned_network.group_channels", "priced_network.ChannelCosts"):
         with monkeypatch.context() as patched:
-            patched.setattr(f"nestrade_lib.training.pruned_network.{broken}", refuse)
+            patched.setattr(f"nestrade_lib.training.{broken}", refuse)
             with pytest.raises(KeyboardInterrupt):
                 pruned.adopt(smaller)
         assert vars(pruned) == before

@@ -3,15 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from keras import layers as kl
 
-from nestrade_lib import Budget, Nestrade, Schedule, count_costs, create_loss
+from nestrade_lib import Budget, Nestrade, Schedule, count_costs
 from nestrade_lib.book.plots import plot_run
 from nestrade_lib.importance import magnitude
-from nestrade_lib.training.data import data_adapter
-from tests.support.small import SOON, X, Y, mlp, residual
+from tests.support.small import SOON, Batched, X, Y, mlp, residual
 
 pytestmark = pytest.mark.any_backend
 
@@ -89,71 +85,6 @@ def test_a_budget_of_one_is_keras_fit_to_the_last_bit():
     trainer.fit(X, Y, epochs=2, verbose=0)
     for ours, theirs in zip(trainer.network.weights, plain.weights, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours, theirs)))
-
-
-@settings(max_examples=30)
-@given(samples=st.integers(1, 50), batch=st.integers(1, 20), data=st.data())
-def test_the_pieces_of_an_epoch_are_a_permutation(samples, batch, data):
-    source = data_adapter(
-        {"a": np.arange(samples)}, np.arange(samples) * 2, batch_size=batch
-    )
-    for _ in range(2):
-        source.start_epoch(0)
-        seen, left = [], source.steps
-        while left:
-            steps = data.draw(st.integers(1, left))
-            batches = list(source.take(steps)["x"])
-            assert len(batches) == steps and all(
-                len(y) == batch for _, y in batches[:-1]
-            )
-            for x, y in batches:
-                np.testing.assert_array_equal(y, x["a"] * 2)
-                seen.append(x["a"])
-            left -= steps
-        np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(samples))
-
-
-class Batched(keras.utils.PyDataset):
-    def __len__(self):
-        return 6
-
-    def __getitem__(self, i):
-        rows = slice(32 * i, 32 * i + 32)
-        return X[rows], Y[rows]
-
-
-def endless():
-    while True:
-        yield X[:32], Y[:32]
-
-
-@pytest.mark.parametrize(
-    ("data", "options"),
-    [
-        ((X, Y), {"validation_split": 0.25, "class_weight": {0: 1.0, 1: 2.0, 2: 1.0}}),
-        ((X, Y), {"sample_weight": np.ones(192, "float32"), "shuffle": False}),
-        ((X, Y), {"steps_per_epoch": 4, "initial_epoch": 1}),
-        ((Batched(),), {"validation_data": Batched(), "class_weight": {0: 2.0}}),
-        ((endless(),), {"steps_per_epoch": 6}),
-    ],
-)
-def test_fit_takes_what_keras_takes(data, options):
-    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
-    history = trainer.fit(*data, epochs=4, verbose=0, **options)
-    assert trainer.met and history.epoch == list(
-        range(options.get("initial_epoch", 0), 4)
-    )
-    assert np.isfinite(history.history["loss"]).all()
-    if "validation_split" in options:
-        assert len(history.history["val_accuracy"]) == 4
-
-
-def test_tf_data_is_taken_too():
-    tf = pytest.importorskip("tensorflow")
-    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(32)
-    trainer = Nestrade(mlp(run_eagerly=False), 0.4, schedule=SOON)
-    trainer.fit(dataset, epochs=3, verbose=0, validation_data=dataset)
-    assert trainer.met
 
 
 def test_one_epoch_is_enough():
@@ -328,85 +259,3 @@ def test_report_and_plot_tell_what_went():
     last = str(trainer.report()).splitlines()[-1]
     assert f"{trainer.dense_costs.macs:,} → {trainer.costs.macs:,}" in last
     assert len(plot_run(trainer).axes) == 3
-
-
-BAD_FIT = [
-    ((X[:0], Y[:0]), "non-zero number of samples"),
-    ((X, Y[:100]), "same, non-zero"),
-    ((X, np.array(["a", "b", "c"])[Y]), "y: expected numbers, got labels of <U1"),
-    ((X, np.eye(3)[Y]), "looks one-hot"),
-    ((X, Y + 1), "from 0 to 2 for 3 outputs, got 1 to 3"),
-    ((X, Y + 0.5), "expected integer labels"),
-    ((endless(),), "steps_per_epoch"),
-]
-
-
-@pytest.mark.parametrize(("data", "message"), BAD_FIT)
-def test_bad_data_is_refused_and_nothing_has_changed(data, message):
-    trainer = Nestrade(mlp(), 0.3)
-    before = [keras.ops.convert_to_numpy(v).copy() for v in trainer.network.variables]
-    optimizer = trainer.network.optimizer
-    with pytest.raises(ValueError, match=message):
-        trainer.fit(*data, epochs=2, verbose=0)
-    assert trainer.network.optimizer is optimizer
-    for old, variable in zip(before, trainer.network.variables, strict=True):
-        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
-
-
-def unbuilt():
-    network = keras.Sequential([kl.Dense(2)])
-    network.compile("sgd", "mse")
-    return network
-
-
-def uncompiled():
-    return keras.Sequential([keras.Input((8,)), kl.Dense(4), kl.Dense(3)])
-
-
-def no_hidden_layer():
-    network = keras.Sequential([keras.Input((8,)), kl.Dense(3)])
-    network.compile("adam", create_loss())
-    return network
-
-
-@pytest.mark.parametrize(
-    ("network", "options", "message"),
-    [
-        (mlp, {"budget": 0}, "share in"),
-        (mlp, {"budget": -0.1}, "share in"),
-        (mlp, {"budget": 1.5}, "share in"),
-        (mlp, {"budget": float("nan")}, "share in"),
-        (mlp, {"budget": "small"}, "share in"),
-        (mlp, {"budget": 0.001}, "least that .* can reach"),
-        (mlp, {"budget": 0.5, "schedule": "fast"}, "expected a Schedule"),
-        (
-            mlp,
-            {"budget": 0.5, "importance": "fisher"},
-            "importance: expected 'kfac' or 'taylor', or a function",
-        ),
-        (mlp, {"budget": 0.5, "anneal": True}, "anneal: expected 'once' or 'twice'"),
-        (mlp, {"budget": 0.5, "growth": 0}, "growth: expected"),
-        (
-            mlp,
-            {"budget": 0.5, "ignored_layers": "dense"},
-            r"Pass ignored_layers=\['dense'\]",
-        ),
-        (mlp, {"budget": 0.5, "engine": "single"}, "engine: expected"),
-        (
-            mlp,
-            {"budget": 0.2, "schedule": Schedule(round_to=16)},
-            "least that .* can reach with 16 channels",
-        ),
-        (uncompiled, {"budget": 0.5}, "is not compiled"),
-        (no_hidden_layer, {"budget": 0.5}, "no layer that may be cut"),
-        (unbuilt, {"budget": 0.5}, "built"),
-    ],
-)
-def test_bad_trainers_are_refused(network, options, message):
-    with pytest.raises(ValueError, match=message):
-        Nestrade(network(), **options)
-
-
-def test_an_unknown_cost_is_named():
-    with pytest.raises(ValueError, match="unknown cost 'flops'.*macs, params"):
-        Budget(flops=0.1)

@@ -1,5 +1,7 @@
 """Small runs with cuts, and the cases of what they may hold when they are ended."""
 
+import signal
+
 import keras
 import numpy as np
 from keras import layers as kl
@@ -68,3 +70,31 @@ CASES = {
     "own order": lambda: (build(0.4), (Shuffled(), None)),
     "taught": lambda: (build(0.4, distill=0.5), (X, Y)),
 }
+
+
+class Killed(Exception):
+    """Stands for a process that ends."""
+
+
+class AskAt(keras.callbacks.Callback):
+    """A request to end, in a step of this number."""
+
+    def __init__(self, batch):
+        super().__init__()
+        self.left = batch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGTERM)
+
+
+class KillAt(keras.callbacks.Callback):
+    def __init__(self, batch):
+        super().__init__()
+        self.left = batch
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed

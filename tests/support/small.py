@@ -38,3 +38,29 @@ def residual():
 
 
 SOON = Schedule(start=0.2, stop=0.7, cuts=3, shrink=4)
+
+
+def endless():
+    while True:
+        yield X[:32], Y[:32]
+
+
+class Stop(keras.callbacks.Callback):
+    """End the training when `when` (a function of the batches so far) says so."""
+
+    def __init__(self, when):
+        super().__init__()
+        self.when, self.batches = when, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches += 1
+        self.model.stop_training = self.when(self.batches)
+
+
+class Batched(keras.utils.PyDataset):
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, i):
+        rows = slice(32 * i, 32 * i + 32)
+        return X[rows], Y[rows]

@@ -1,0 +1,172 @@
+"""Subclassed networks that call their layers in ways of their own."""
+
+import keras
+import numpy as np
+from keras import layers as L
+from keras import ops
+
+from tests.support.unrolling.cases import network
+from tests.support.unrolling.keras_io import Tower
+
+
+class Towers(keras.Model):
+    """Layers of the same name in models within models."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.towers = [Tower(4, name="tower"), Tower(4, name="tower")]
+
+    def call(self, x):
+        return ops.concatenate([tower(x) for tower in self.towers], axis=-1)
+
+
+class Deep(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first, self.then = Towers(name="towers"), Towers(name="towers")
+        self.graph = keras.Sequential([L.Dense(3), Tower(3), L.Dense(2)])
+
+    def call(self, x):
+        return self.graph(self.then(self.first(x)))
+
+
+@network((4,))
+def models_within_models():
+    return Deep()
+
+
+class TwoWays(L.Layer):
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(4)
+
+    def call(self, x, scale, flip=False):
+        x = self.dense(x) * scale
+        return (ops.flip(x, 1), None) if flip else (x, "straight")
+
+
+class Several(keras.Model):
+    """A layer of several arguments and outputs, called in two ways and on two shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.both = TwoWays()
+
+    def call(self, inputs):
+        x, scale = inputs
+        y, name = self.both(x, scale)
+        z, nothing = self.both(y, scale=scale, flip=True)
+        assert name == "straight" and nothing is None
+        small, _ = self.both(x[:, :2], scale)
+        return [y, (z, small)]
+
+
+@network((6, 4), (1, 1))
+def several_inputs_and_outputs():
+    return Several()
+
+
+class Heads(L.Layer):
+    """Attention by hand, with the shape that it finds."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.heads = heads
+        self.parts, self.out = [L.Dense(8) for _ in range(3)], L.Dense(8)
+
+    def split(self, x):
+        batch, length = ops.shape(x)[:2]
+        x = ops.reshape(x, (batch, length, self.heads, -1))
+        return ops.transpose(x, (0, 2, 1, 3))
+
+    def call(self, x):
+        query, key, value = (self.split(part(x)) for part in self.parts)
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))) / np.sqrt(4.0)
+        x = ops.transpose(ops.matmul(ops.softmax(scores), value), (0, 2, 1, 3))
+        return self.out(ops.reshape(x, (ops.shape(x)[0], -1, 8)))
+
+
+@network((6, 8))
+def attention_by_hand():
+    return keras.Sequential([keras.Input((6, 8)), Heads(2), L.Dense(2)])
+
+
+class Causal(L.Layer):
+    """A mask of the size that it finds, for each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = L.MultiHeadAttention(2, 4)
+
+    def call(self, x):
+        batch, length, _ = ops.shape(x)
+        steps = ops.arange(length)
+        mask = ops.expand_dims(steps, 1) >= ops.expand_dims(steps, 0)
+        mask = ops.broadcast_to(mask, (batch, length, length))
+        return x + self.attention(x, x, attention_mask=mask)
+
+
+@network((6, 8))
+def causal_attention():
+    x = keras.Input((6, 8))
+    return keras.Model(x, Causal()(Causal()(x)))
+
+
+class Scaled(L.Layer):
+    def build(self, shape):
+        self.scale = self.add_weight(shape=shape[-1:], initializer="ones")
+
+    def call(self, x):
+        return x * self.scale
+
+
+class Normed(L.Layer):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.scale = L.BatchNormalization(), Scaled()
+
+    def call(self, x, training=None):
+        return self.scale(self.norm(x, training=training))
+
+
+@network((5,), whole=False)
+def layer_with_a_weight_in_a_layer():
+    return keras.Sequential([keras.Input((5,)), L.Dense(4), Normed(), L.Dense(2)])
+
+
+class Bank(L.Layer):
+    """It looks words up in an embedding that others use as well."""
+
+    def __init__(self, embedding, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding, self.dense = embedding, L.Dense(3)
+
+    def call(self, x):
+        return self.dense(self.embedding(x))
+
+
+class Shared(keras.Model):
+    def __init__(self):
+        super().__init__()
+        embedding = L.Embedding(9, 4)
+        self.banks = [Bank(embedding), Bank(embedding)]
+        self.pool, self.head = L.GlobalAveragePooling1D(), L.Dense(2)
+
+    def call(self, inputs):
+        banks = zip(self.banks, (inputs["one"], inputs["other"]))
+        return self.head(self.pool(L.add([bank(x) for bank, x in banks])))
+
+
+@network(one=9, other=9)
+def layer_in_two_layers():
+    return Shared()
+
+
+@network((4,))
+def subclass_of_a_functional_model():
+    class Named(keras.Model):
+        def __init__(self, width, **kwargs):
+            x = keras.Input((4,))
+            super().__init__(x, Tower(width)(L.Dense(width)(x)), **kwargs)
+
+    return Named(3)
