@@ -74,7 +74,7 @@ def readers_of(network, graph):
         if isinstance(layer, keras.Model):
             inside = readers_of(layer, graph)
             readers |= {reader.paths[0]: reader for reader in inside}
-        elif type(layer) in _KERNELS:
+        elif type(layer) in _KERNELS and getattr(layer, "groups", 1) == 1:
             variables, kernel = _KERNELS[type(layer)](layer)
             paths = [graph.path(v) for v in variables]
             for axis, role in zip(graph.labels[paths[0]], graph.roles[paths[0]]):

@@ -45,6 +45,10 @@ class Gated(L.Layer):
         parts = ops.split(x, 2, axis=-1) if x.shape[-1] % 2 == 0 else [x, x]
         return parts[0] * ops.sigmoid(parts[1])
 
+    def compute_output_spec(self, x):  # Keras takes x, times an array, to be sparse
+        width = x.shape[-1] // 2 if x.shape[-1] % 2 == 0 else x.shape[-1]
+        return keras.KerasTensor((*x.shape[:-1], width), x.dtype)
+
 
 @keras.saving.register_keras_serializable("benchmarks")
 class Rotated(L.Layer):
@@ -55,6 +59,9 @@ class Rotated(L.Layer):
             return ops.tanh(x)
         one, other = ops.split(x, 2, axis=-1)
         return ops.concatenate([one - 2 * other, other + 2 * one], axis=-1)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
 
 
 class Builder:

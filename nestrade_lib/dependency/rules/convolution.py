@@ -46,11 +46,10 @@ def convolution(call):
     if layer.groups == 1:
         bias = layer.bias if sees_no_border(layer) else None
         call.consumes(layer.kernel, -2, channels, bias)
-    elif channels is not None and filters is not None:
+    elif channels is not None and _may_cut_groups(call, channels, filters):
         _whole_groups(call, channels, filters)
     else:
-        call.pin(channels, "reads them in groups beside channels never cut")
-        _same_in_each_group(call, filters)
+        _same_in_each_group(call, channels, filters)
     call.produces(layer.kernel, {-1: filters})
     call.multiplies(layer.kernel, *outputs_of(call))
     if layer.use_bias:
@@ -58,6 +57,16 @@ def convolution(call):
     call.resize("filters", filters)
     axes = image(len(call.inputs[0].axes), number, filters)
     return apply_activation(call, axes, layer.activation)
+
+
+def _may_cut_groups(call, channels, filters):
+    """Whether whole groups are to be cut: not where an earlier walk found that all would stay."""
+    place = call.path + call.node
+    if call.record.choices.get(place, 0):
+        return False
+    labels = np.concatenate([channels.labels, filters.labels])
+    call.record.ambiguous[place] = labels[labels >= 0]
+    return True
 
 
 def _whole_groups(call, channels, filters):
@@ -73,12 +82,15 @@ def _whole_groups(call, channels, filters):
     call.resize("groups", filters.take(first))
 
 
-def _same_in_each_group(call, filters):
-    """All groups stay, and lose filters at the same places."""
-    if filters is not None:
-        first, *others = np.arange(len(filters)).reshape(call.layer.groups, -1)
+def _same_in_each_group(call, channels, filters):
+    """All groups stay, and lose channels and filters at the same places."""
+    call.absorbs(channels)
+    for axis in filter(None, (channels, filters)):
+        first, *others = np.arange(len(axis)).reshape(call.layer.groups, -1)
         for other in others:
-            call.merge(filters.take(first), filters.take(other))
+            call.merge(axis.take(first), axis.take(other))
+        if axis is channels:
+            call.consumes(call.layer.kernel, -2, axis.take(first))
 
 
 @rule(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)

@@ -208,3 +208,21 @@ def grouped_convolution():
 @case(4)
 def grouped_convolution_of_the_input():
     return image(L.Conv2D(8, 3, groups=2, activation="relu"), shape=(6, 6, 2))
+
+
+@case(4 + 5)
+def grouped_convolution_of_what_stays():
+    x = keras.Input((6, 6, 2))
+    read = L.Conv2D(8, 1, activation="relu")(x)
+    y = L.Conv2D(8, 3, groups=2, activation="relu")(read)
+    y = L.Conv2D(5, 1)(y)
+    return network(x, [L.Dense(2)(L.Flatten()(y)), read])
+
+
+@case(4 + 3)
+def grouped_convolution_to_what_stays():
+    x = keras.Input((6, 6, 2))
+    y = L.Conv2D(8, 1, activation="relu")(x)
+    y = L.LayerNormalization()(L.Conv2D(6, 3, groups=2)(y))
+    y = L.Conv2D(3, 1)(y)
+    return network(x, L.Dense(2)(L.Flatten()(y)))
