@@ -257,7 +257,7 @@ class Teacher:
         their own, which may look at the labels, are left to the answers of each step.
         """
         output, *others = self.network.outputs
-        if others or None in output.shape[1:] or _has_own_step(self.network):
+        if others or None in output.shape[1:] or has_own_step(self.network):
             return None
         size = keras.tree.flatten(x)[0].shape[0] * math.prod(output.shape[1:])
         if size > sum(math.prod(a.shape) for a in keras.tree.flatten(x)):
@@ -286,7 +286,8 @@ def _drawing_nothing():
     return torch.random.fork_rng(devices=[])
 
 
-def _has_own_step(network):
+def has_own_step(network):
+    """Whether a network trains by a step of its own, which may make labels of its inputs."""
     return type(network).train_step is not keras.Model.train_step
 
 

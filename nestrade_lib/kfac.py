@@ -64,6 +64,8 @@ def kfac(network, graph, batches):
     (6,)
     """
     factors = {id(reader): _Factors(reader) for reader in readers_of(network, graph)}
+    if not factors:  # PyTorch has no gradient by nothing
+        return np.full(graph.count, np.nan)
     gradient = gradient_of(_probed_loss(network, factors))
     for batch in batches:
         _add_batch(network, factors, gradient, batch)

@@ -145,6 +145,14 @@ def test_what_reads_inside_a_layer_is_left_to_the_taylor_score():
     assert trainer.met
 
 
+def test_where_nothing_is_seen_from_outside_all_is_left_to_the_taylor_score():
+    network = keras.Sequential([keras.Input((5, 3)), kl.GRU(4, return_sequences=True)])
+    network.add(kl.GRU(2))
+    network.compile("sgd", "mse")
+    batch = np.ones((2, 5, 3), "float32"), np.ones((2, 2)), None
+    assert np.isnan(kfac.kfac(network, trace(network), [batch])).all()
+
+
 def test_gradients_are_those_of_the_weighted_loss():
     network = mlp()
     graph, weight = trace(network), np.arange(len(Y)) % 3 + 0.5

@@ -134,3 +134,33 @@ def test_a_subclassed_model_that_was_never_called_needs_inputs():
     with pytest.raises(ValueError, match="call it on a batch, or give inputs="):
         Nestrade(network)
     assert Nestrade(network, 0.5, inputs=X[:2]).widths["first"] == 8
+
+
+class Denoiser(keras.Model):
+    """A step of its own, which makes inputs and labels of what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = keras.Sequential([L.Dense(16, "relu"), L.Dense(6)], name="net")
+
+    def call(self, x):
+        return self.net(x)
+
+    def train_step(self, *given):
+        *state, data = given
+        (x,) = data
+        return super().train_step(*state, (x + 0.1 * ops.sign(x), x))
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="Keras' own fit fails there without labels"
+)
+def test_a_training_step_may_make_the_labels():
+    network = Denoiser()
+    network(X[:1])
+    network.compile("adam", "mse")
+    trainer = Nestrade(network, 0.5, schedule=SOON)
+    trainer.fit(X, epochs=4, batch_size=16, verbose=0)
+    assert trainer.met and trainer.cuts
+    with pytest.raises(ValueError, match="expected labels, which the loss needs"):
+        Nestrade(classifier(), 0.5).fit(X)

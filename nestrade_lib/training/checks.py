@@ -5,6 +5,7 @@ import numpy as np
 
 from nestrade_lib.arrays import require_inputs
 from nestrade_lib.checks import is_list_of, is_number, is_whole, require, require_whole
+from nestrade_lib.distillation import has_own_step
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.internals import function_arguments
 from nestrade_lib.schedule import Schedule
@@ -118,7 +119,7 @@ def check_data(network, x, y=None, where=""):
     leaves = keras.tree.flatten(x)
     if leaves and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in leaves):
         require_inputs(f"{where}x", x, network)
-        has_labels = y is not None or not network.loss
+        has_labels = y is not None or not network.loss or has_own_step(network)
         require(has_labels, f"{where}y", "labels, which the loss needs", y)
         check_labels(network, y, f"{where}y")
         return True

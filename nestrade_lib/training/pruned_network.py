@@ -203,11 +203,11 @@ class PrunedNetwork(PricedNetwork):
 
     def build_metrics(self, sample):
         """Make the metrics' variables, so that what was gathered can go on in them."""
-        if sample:
-            x, y = sample
+        x, y = sample or (None, None)
+        if x is not None and (y is not None or self.network.loss is None):
             with self.engine.scope():
                 predicted = self.network(x, training=False)
-                if self.network.loss is not None:  # else the training step has its own
+                if y is not None and self.network.loss is not None:
                     self.network.compute_loss(x, y, predicted)
                 self.network.compute_metrics(x, y, predicted)
 

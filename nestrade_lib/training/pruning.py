@@ -200,6 +200,8 @@ def _curvature_scores(run, taylor):
     """
     if not run.preview:  # a generator that has ended
         return taylor
+    if run.preview[0][1] is None and run.network.loss:  # the training step makes labels
+        return taylor
     batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
     # Small batches are joined, as long as they take little memory: the scores are sums.
     bytes_each = max(run.pruned.totals().get("activation_bytes", np.inf), 1)
