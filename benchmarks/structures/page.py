@@ -31,6 +31,12 @@ KINDS = {
         "Small networks of each family, with random weights. A random half of their channels "
         "is cut.",
     ),
+    "random graphs": (
+        "Random graphs",
+        "Layers, operations, constants and shared layers, joined at random. Each graph begins "
+        "with a hidden layer that nothing else reads, so that there is always something to "
+        "cut. A random half of the channels is cut.",
+    ),
     "operations": (
         "Single operations and layers",
         "Each stands between two dense layers. A random half of the channels is cut.",
@@ -67,11 +73,27 @@ def section(title, text, rows):
         f"Of {len(rows)}: {counts}. At most 60 % of the MACs are left in {small}.\n"
     )
     if len(rows) > LONGEST:
+        lines.append(
+            f"What keeps channels, and in how many of them: {reasons(rows)}.\n"
+        )
         rows = [row for row in rows if row["outcome"] != "cut"]
     if rows:
         lines += ["| network | outcome | MACs left | difference | what stays |"]
         lines += ["|---|---|---|---|---|", *map(line, rows)]
     return "\n".join(lines) + "\n"
+
+
+def reasons(rows, most=8):
+    """The commonest reasons why channels stay, each with the number of its rows."""
+    found = Counter(
+        reason
+        for row in rows
+        for reason in {
+            re.split(r":| \(\w+Error", x)[0] for x in row["stays"].split("; ")
+        }
+        if reason and "'" not in reason  # those that name a layer are of one network
+    )
+    return "; ".join(f"{reason} ({n})" for reason, n in found.most_common(most))
 
 
 def line(row):
