@@ -65,7 +65,7 @@ CHOICES = {
         "a": "the networks are small and accurate; only the scores have shown nothing.",
         "b": "with the same widths from scratch you would know; here they were not drawn.",
         "c": RIGHT + "what random channels reach, the scores have not earned.",
-        "d": "few seeds leave a wide interval: no difference was found, none was excluded.",
+        "d": "there are many seeds already, and they do not favour the score.",
     },
     "dp-norms": {
         "a": "frozen or not, a norm costs the same in a file: it is folded away.",
@@ -144,7 +144,7 @@ def check_choice(question: str, choice: str) -> None:
         f"There is no question {shown(question)}. The names are: {', '.join(CHOICES)}."
     )
     feedback = CHOICES[question]
-    letter = choice.strip().lower() if isinstance(choice, str) else choice
+    letter = choice.strip(" ()").lower() if isinstance(choice, str) else choice
     assert isinstance(letter, str) and letter in feedback, (
         f"Not yet: expected one of the letters {', '.join(feedback)}, got {shown(choice)}."
     )

@@ -55,7 +55,7 @@ def check_elastic_step(
     """
     z = np.linspace(-3, 3, 6001)
     for x, t, s in [(1.5, 0.5, 1), (-2, 1, 0.5), (0.2, 0.5, 1), (1, 0, 3), (2, 1, 0)]:
-        got = float(function(np.array([float(x)]), t, s)[0])
+        got = np.asarray(function(np.array([float(x)]), t, s)).item()
         costs = [0.5 * (v - x) ** 2 + t * np.abs(v) + 0.5 * s * v**2 for v in (got, z)]
         assert costs[0] <= costs[1].min() + 1e-6, (
             f"Not yet: for x = {x}, t = {t} and s = {s} there is a better z "
@@ -87,7 +87,7 @@ def check_dropout_variance(
     for weights, inputs, p in cases:
         weights, inputs = np.array(weights), np.array(inputs)
         expected = p / (1 - p) * (weights**2 * inputs**2).sum()
-        got = float(function(weights, inputs, p))
+        got = np.asarray(function(weights, inputs, p)).item()
         assert np.isclose(got, expected), (
             f"Not yet: for weights {np.round(weights, 2).tolist()}, inputs "
             f"{np.round(inputs, 2).tolist()} and p = {p} expected "
