@@ -141,3 +141,30 @@ def test_right_numbers_in_a_row_pass_in_any_form(dtype):
     exercises.check_soft_threshold(form)
     with pytest.raises(AssertionError, match="expected three numbers, got 2"):
         exercises.check_soft_threshold(form[:2])
+
+
+def test_right_answers_written_in_another_way_pass():
+    def interval(errors, others):  # subtracts as arrays do, with t to seven digits
+        differences = errors - others
+        half = 4.302653 * differences.std(ddof=1) / 3**0.5
+        return differences.mean() - half, differences.mean() + half
+
+    def elastic_step(x, t, s):  # a number for the one that is asked for
+        return float((x[0] - np.clip(x[0], -t, t)) / (1 + s))
+
+    exercises.check_paired_interval(interval)
+    exercises.check_elastic_step(elastic_step)
+    exercises.check_choice("cp-masks", "(b)")
+
+
+def test_a_front_is_without_the_points_that_cost_more_for_the_same_error():
+    def front(points):
+        pairs = points.values()
+        return [
+            name
+            for name, (cost, error) in points.items()
+            if not any(c <= cost and e < error for c, e in pairs)
+        ]
+
+    with pytest.raises(AssertionError, match="'b' errs as little as 'f'"):
+        exercises.check_front(front)

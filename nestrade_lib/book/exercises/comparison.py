@@ -81,7 +81,14 @@ def check_front(
         ...
     AssertionError: Not yet: 'c' is not on the front, since 'b' is better in both.
     """
-    points = {"a": (1, 5), "b": (2, 3), "c": (3, 4), "d": (4, 1), "e": (4, 2), "f": (3, 3)}
+    points = {
+        "a": (1, 5),
+        "b": (2, 3),
+        "c": (3, 4),
+        "d": (4, 1),
+        "e": (4, 2),
+        "f": (3, 3),
+    }
     names = set(function(points))
     assert "c" not in names, (
         "Not yet: 'c' is not on the front, since 'b' is better in both."
