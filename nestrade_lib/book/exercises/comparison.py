@@ -1,6 +1,6 @@
 """Comparing methods: intervals of paired runs, Pareto fronts, and what a cut leaves of a time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -33,7 +33,7 @@ def check_fixed_time(milliseconds: float) -> None:
 
 @self_check
 def check_paired_interval(
-    function: Callable[[Sequence[float], Sequence[float]], tuple[float, float]],
+    function: Callable[[np.ndarray, np.ndarray], tuple[float, float]],
 ) -> None:
     """Check a function that gives the 95 % interval of a paired difference of three seeds.
 
