@@ -133,7 +133,8 @@ def _samples(model, to, calibration):
             "model: int8 needs a functional or sequential model, whose inputs have names. "
             "nestrade_lib.unroll makes one of a subclassed model."
         )
-    arrays = [np.asarray(part) for part in keras.tree.flatten(calibration)]
+    parts = keras.tree.flatten(_in_order(model, calibration))
+    arrays = [np.asarray(part) for part in parts]
     if len(arrays) != len(model.inputs):
         raise ValueError(
             f"calibration: expected {len(model.inputs)} arrays, one per input, "
@@ -147,6 +148,22 @@ def _samples(model, to, calibration):
             f"got {', '.join(str(len(array)) for array in arrays)}."
         )
     return {t.name: a.astype(t.dtype) for t, a in zip(model.inputs, arrays)}
+
+
+def _in_order(model, calibration):
+    """Samples in the order of the inputs: a dict may name them, or be nested as they are."""
+    names = [tensor.name for tensor in model.inputs]
+    nested = None if isinstance(model, keras.Sequential) else model.input
+    if not isinstance(calibration, dict):
+        return calibration
+    if isinstance(nested, dict) and set(nested) == set(calibration):
+        return calibration
+    if set(calibration) != set(names):
+        raise ValueError(
+            f"calibration: expected samples by the names {', '.join(map(repr, names))}, "
+            f"got {list(calibration)}."
+        )
+    return [calibration[name] for name in names]
 
 
 def _check_samples(tensor, array):

@@ -5,6 +5,8 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from nestrade_lib.checks import require
 
 
@@ -20,7 +22,16 @@ def load_export(path):
     -------
     callable
         ``run(x)`` gives the outputs as arrays, as the network does. Where a network has
-        several inputs, ``x`` is a dict of arrays by their names.
+        several inputs, ``x`` is a dict of arrays by their names. Numbers of other kinds
+        than the file takes become those.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file, or its runtime cannot read it; or, of ``run``, if arrays
+        have other names or shapes than the inputs.
+    ModuleNotFoundError
+        If a package is missing, by name.
 
     Examples
     --------
@@ -37,7 +48,15 @@ def load_export(path):
         raise ValueError(
             f"path: expected an existing .tflite or .onnx file, got {str(path)!r}."
         )
-    return _onnx_runner(path) if path.suffix == ".onnx" else _litert_runner(path)
+    try:
+        return _onnx_runner(path) if path.suffix == ".onnx" else _litert_runner(path)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # of the runtimes, of many kinds
+        raise ValueError(
+            f"path: expected a whole {path.suffix} file, got {str(path)!r}, which its "
+            f"runtime cannot read: {' '.join(str(error).split())[:200]}"
+        ) from error
 
 
 def checked_path(path):
@@ -60,11 +79,14 @@ def _onnx_runner(path):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [put.name for put in session.get_inputs()]
+    kinds = {"tensor(float)": "float32", "tensor(double)": "float64"}
+    inputs = {
+        put.name: (put.shape, kinds.get(put.type, put.type[7:-1]))
+        for put in session.get_inputs()
+    }
 
     def run(x):
-        fed = x if isinstance(x, dict) else {names[0]: x}
-        outputs = session.run(None, fed)
+        outputs = session.run(None, _fed(x, inputs))
         return outputs if len(outputs) > 1 else outputs[0]
 
     return run
@@ -81,14 +103,56 @@ def _litert_runner(path):
     with warnings.catch_warnings():  # TensorFlow's copy says that it will move
         warnings.simplefilter("ignore")
         runner = Interpreter(str(path)).get_signature_runner()
-    names = list(runner.get_input_details())
+    inputs = {
+        name: (each["shape_signature"].tolist(), each["dtype"])
+        for name, each in runner.get_input_details().items()
+    }
 
     def run(x):
-        fed = x if isinstance(x, dict) else {names[0]: x}
-        outputs = runner(**fed)
+        outputs = runner(**_fed(x, inputs))
         order = sorted(outputs, key=lambda name: (len(name), name))
         return (
             [outputs[name] for name in order] if len(order) > 1 else outputs[order[0]]
         )
 
     return run
+
+
+def _fed(x, inputs):
+    """Arrays by the names of the inputs, of their kinds of numbers.
+
+    >>> _fed([[1, 2]], {"x": ([-1, 2], "float32")})
+    {'x': array([[1., 2.]], dtype=float32)}
+    >>> _fed([[1, 2, 3]], {"x": ([-1, 2], "float32")})
+    Traceback (most recent call last):
+        ...
+    ValueError: x: expected numbers of shape (any, 2), got shape (1, 3) of int64.
+    """
+    named = x if isinstance(x, dict) else {next(iter(inputs)): x}
+    expected = "arrays by the names " + ", ".join(map(repr, inputs))
+    require(set(named) == set(inputs), "x", expected, list(named))
+    fed = {name: _array(name, named[name], *inputs[name]) for name in inputs}
+    counts = [len(array) for array in fed.values() if array.ndim]
+    require(len(set(counts)) < 2, "x", "as many samples for each input", counts)
+    return fed
+
+
+def _array(name, values, shape, dtype):
+    if dtype in ("string", np.object_, np.bytes_, np.str_):  # left to the runtime
+        return values
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of unequal lengths
+        array = np.asarray(None)
+    sizes = [n if isinstance(n, int) and n >= 0 else None for n in shape]
+    fits = array.dtype.kind in "biuf" and array.ndim == len(sizes)
+    fits = fits and all(n in (None, m) for n, m in zip(sizes[1:], array.shape[1:]))
+    if not fits:
+        listed = ", ".join(
+            ["any", *("any" if n is None else str(n) for n in sizes[1:])]
+        )
+        raise ValueError(
+            f"{name}: expected numbers of shape ({listed}), got shape {array.shape} of "
+            f"{array.dtype}."
+        )
+    return array.astype(dtype)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nestrade_lib.checks import is_number, is_whole
+from nestrade_lib.checks import is_number, is_whole, require
 
 if TYPE_CHECKING:
     import keras
@@ -122,6 +122,8 @@ class Budget:
 
     def path(self, progress: float) -> dict[str, float]:
         """Give the shares allowed at this part of the way: 0 allows all, 1 the budget."""
+        holds = is_number(progress) and progress >= 0
+        require(holds, "progress", "a number of at least 0", progress)
         if self.max_accuracy_drop is not None and not self.shares:
             return {"macs": SMALLEST ** min(progress, 1)}  # each cut the same share
         left = (1 - min(progress, 1)) ** 3
@@ -207,7 +209,8 @@ class Schedule:
         >>> Schedule.toward(Budget(max_accuracy_drop=0.5)).cuts
         12
         """
-        return cls() if budget.max_accuracy_drop is None else cls(cuts=SEARCH_CUTS)
+        is_search = Budget.of(budget).max_accuracy_drop is not None
+        return cls(cuts=SEARCH_CUTS) if is_search else cls()
 
     def ratio(self, importance) -> float:
         """Give `max_pruning_ratio`, or what suits these scores."""
@@ -217,15 +220,22 @@ class Schedule:
 
     def cuts_within(self, steps: int) -> int:
         """Give `cuts`, or what suits a run of so many steps."""
+        _require_steps(steps)
         if self.cuts is not None:
             return self.cuts
         return min(MOST_CUTS, max(1, steps // STEPS_PER_CUT))
 
     def window(self, steps: int) -> tuple[float, float]:
         """Give `start` and `stop` of a run of so many steps, as shares of it."""
+        _require_steps(steps)
         start, stop = self.start, self.stop
         if start is None:
             start = min(LATEST, SETTLED / max(steps, 1) ** 0.5, (stop or 1) / 3)
         if stop is None:
             stop = min(max(3 * start, start + 0.1), (1 + start) / 2)
         return start, stop
+
+
+def _require_steps(steps):
+    holds = is_number(steps) and steps >= 0
+    require(holds, "steps", "a number of at least 0", steps)

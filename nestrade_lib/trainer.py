@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import require_arrays
 from nestrade_lib.dependency import ChannelGraph
 from nestrade_lib.distillation import Distillation
 from nestrade_lib.engines.engine import Engine
@@ -32,6 +31,7 @@ from nestrade_lib.training.checks import (
     check_compiled,
     check_data,
     check_fit,
+    check_inputs,
     check_trainer,
     check_validation,
 )
@@ -148,8 +148,7 @@ class Nestrade(NetworkFacade):
         self.engine = Engine() if engine is None else engine
         self._by_keras = engine is None  # whose fit shuffles in its own way
         check_compiled(network)
-        if inputs is not None:
-            require_arrays("inputs", inputs)
+        check_inputs(network, inputs)
         self.pruned = PrunedNetwork(
             network,
             budget,
@@ -249,7 +248,7 @@ class Nestrade(NetworkFacade):
             class_weight=class_weight,
             callbacks=callbacks,
         )
-        is_arrays = check_data(self.network, x, y)
+        is_arrays = check_data(self.network, x, y, sample_weight)
         if validation_data is not None:
             check_validation(self.network, validation_data)
         if self.met and self._by_keras and self.teacher is None and backup_dir is None:

@@ -144,6 +144,9 @@ def test_objects_of_ones_own_are_named_and_taken_from_a_file(folder, capsys):
     (folder / "wrong.py").write_text("import nothing_of_the_kind")
     assert main(["report", "own.keras", "--custom", "wrong.py"]) == 2
     assert "wrong.py cannot be imported: ModuleNotFoundError" in error_of(capsys)
+    (folder / "ends.py").write_text("raise SystemExit(0)")
+    assert main(["report", "own.keras", "--custom", "ends.py"]) == 2
+    assert "ends.py cannot be imported: SystemExit" in error_of(capsys)
 
 
 def _wrong_files():
@@ -209,6 +212,11 @@ def test_budgets_that_say_nothing_are_refused(folder, capsys, budget, message):
         ({"x": X, "y": Y[:90]}, "90"),
         ({"x": X, "y": Y + 1}, "expected integer labels from 0 to 2"),
         ({"x": X.astype(object), "y": Y}, "it holds Python objects"),
+        ({"x": X.astype(str), "y": Y}, "x: expected numbers, got <U32"),
+        (
+            {"x": X, "y": Y, "sample_weight": -np.ones(192)},
+            "sample_weight: expected fin",
+        ),
     ],
 )
 def test_data_that_do_not_fit_are_refused(folder, capsys, arrays, message):
@@ -225,6 +233,20 @@ def test_data_that_are_none_are_refused(folder, capsys):
     assert "nothing.npz: no such file" in error_of(capsys)
     assert shrink(data="dense.keras") == 2
     assert "dense.keras cannot be read: it is no .npz file" in error_of(capsys)
+    np.savez_compressed("damaged.npz", x=X, y=Y)
+    content = bytearray((folder / "damaged.npz").read_bytes())
+    content[80] ^= 255
+    (folder / "damaged.npz").write_bytes(content)
+    assert shrink(data="damaged.npz") == 2
+    assert "damaged.npz cannot be read: it is no .npz" in error_of(capsys)
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32), "1.5", ""])
+def test_seeds_that_are_none_are_refused(seed, capsys):
+    with pytest.raises(SystemExit) as error:
+        main(["shrink", "a", "--data", "b", "--budget", "c", "--epochs", "1",
+              "--out", "d", "--seed", seed])  # fmt: skip
+    assert error.value.code == 2 and "--seed" in capsys.readouterr().err
 
 
 def test_what_could_not_be_written_is_refused_before_training(

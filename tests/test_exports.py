@@ -40,7 +40,7 @@ def several():
 
 
 def with_operation(function):
-    x = keras.Input((8,))
+    x = keras.Input((8,), name="taken")
     return keras.Model(x, function(kl.Dense(8)(x)))
 
 
@@ -70,10 +70,26 @@ def test_several_inputs_are_calibrated_and_fed_by_their_names(tmp_path):
     a = 100 * a[:, :3]  # ranges that must not be exchanged
     expected = network([b, a])
     for to, atol in {"litert": 1e-5, "onnx": 1e-5, "litert-int8": 2}.items():
-        calibration = [b, a] if to == "litert-int8" else None
+        calibration = {"a": a, "b": b} if to == "litert-int8" else None
         path = export(network, tmp_path / f"x{exports.SUFFIXES[to]}", to, calibration)
-        for got, want in zip(load_export(path)({"a": a, "b": b}), expected):
+        run = load_export(path)
+        for got, want in zip(
+            run({"a": a.astype("float64"), "b": b.tolist()}), expected
+        ):
             np.testing.assert_allclose(got, want, atol=atol)
+        for wrong, message in (
+            (b, "x: expected arrays by the names"),
+            ({"a": a}, r"by the names 'b', 'a'|by the names 'a', 'b'"),
+            ({"a": a, "b": b, "c": b}, "by the names"),
+            ({"a": a[:3], "b": b}, "as many samples for each input"),
+            ({"a": a[:, :2], "b": b}, r"a: .* shape \(any, 3\), got shape \(6, 2\)"),
+            ({"a": a[0], "b": b}, r"a: .* got shape \(3,\)"),
+            ({"a": a, "b": "text"}, r"b: .* got shape \(\) of <U4"),
+            ({"a": a, "b": None}, r"b: .* of object"),
+            ({"a": a, "b": [[1], [1, 2]]}, "b: expected numbers"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                run(wrong)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +125,8 @@ def test_what_a_format_lacks_is_named(function, to, operation, way_out, tmp_path
         (np.ones((0, 8)), r"got \(0, 8\)"),
         (np.full((5, 8), np.nan), "finite numbers"),
         (np.full((5, 8), "a"), "finite numbers"),
+        (np.full((5, 8), 1e300), "none in float32"),  # a segmentation fault otherwise
+        ({"other": np.ones((5, 8))}, r"by the names 'taken', got \['other'\]"),
         ([np.ones((5, 8))] * 2, "expected 1 arrays, one per input, got 2"),
     ],
 )
@@ -117,6 +135,15 @@ def test_calibration_that_does_not_fit_is_refused(calibration, message, tmp_path
         path = tmp_path / "x.tflite"
         export(with_operation(ops.relu), path, "litert-int8", calibration)
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x.tflite", "x.onnx"])
+def test_files_that_a_runtime_cannot_read_are_refused(name, tmp_path):
+    whole = export(with_operation(ops.relu), tmp_path / "whole.tflite").read_bytes()
+    for content in (b"", b"junk" * 100, whole[:200]):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match="path: expected a whole .* cannot read"):
+            load_export(tmp_path / name)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,9 @@ def test_latency_is_what_the_user_measures():
     assert trainer.met and measure(trainer.network) <= 0.5 * measure(dense)
     with pytest.raises(ValueError, match="measure to be a function.*latency="):
         Budget(macs=0.5, measure=measure)
+    for seconds in (0.0, -1.0, np.nan, np.inf, None, "1", True, [1.0]):
+        with pytest.raises(ValueError, match="measure: expected .* seconds above 0"):
+            Nestrade(dense, Budget(latency=0.5, measure=lambda _: seconds))  # noqa: B023
 
 
 @pytest.mark.parametrize("multiple", [2, 8])

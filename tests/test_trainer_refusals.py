@@ -14,7 +14,7 @@ pytestmark = pytest.mark.any_backend
 BAD_FIT = [
     ((X[:0], Y[:0]), "non-zero number of samples"),
     ((X, Y[:100]), "same, non-zero"),
-    ((X, np.array(["a", "b", "c"])[Y]), "y: expected numbers, got labels of <U1"),
+    ((X, np.array(["a", "b", "c"])[Y]), "y: expected numbers, got <U1"),
     ((X, np.eye(3)[Y]), "looks one-hot"),
     ((X, Y + 1), "from 0 to 2 for 3 outputs, got 1 to 3"),
     ((X, Y + 0.5), "expected integer labels"),

@@ -29,6 +29,8 @@ from nestrade_lib import (
     create_nestrade_model,
     create_optimizer,
     create_resnet,
+    export,
+    load_export,
     load_fashion_mnist,
     load_mnist,
     register_rule,
@@ -161,7 +163,7 @@ CALLS = {
         {"graph": "None", "probe": "None"}),
     "Nestrade": (Nestrade, {"budget": 0.5}, {
         "budget": "0.5 1", "schedule": "None", "ignored_layers": "[] None",
-        "anneal": "None", "growth": "1", "inputs": "None array", "distill": "0 0.5 1 None", "engine": "None",
+        "anneal": "None", "growth": "1", "inputs": "None", "distill": "0 0.5 1 None", "engine": "None",
         "strict": "True"}),
     "fit": (fitting(0.5), DATA, FIT),
     "fit of Keras": (fitting(1), DATA, FIT),
@@ -175,7 +177,15 @@ CALLS = {
     "Cluster": (Cluster, {"addresses": ("a:1", "b:1")}, {"rank": "0 1"}),
     "start": (start, {}, {"devices": "1 None", "limit": "0 0.5 1"}),
     "logical_devices": (logical_devices, {}, {"count": "1"}),
+    "Budget.of": (Budget.of, {}, {"budget": "0.5 1"}),
+    "Budget.path": (Budget(macs=0.5).path, {}, {"progress": "0 0.5 1 inf"}),
+    "Schedule.toward": (Schedule.toward, {}, {"budget": "0.5 1"}),
+    "Schedule.window": (Schedule().window, {}, {"steps": "0 0.5 1 inf"}),
+    "Schedule.cuts_within": (Schedule(cuts=2).cuts_within, {}, {"steps": "0 0.5 1 inf"}),
 }  # fmt: skip
+if keras.backend.backend() == "tensorflow":  # of which LiteRT's converter is a part
+    CALLS["export"] = export, {"path": "x.tflite"}, {"calibration": "None"}
+    CALLS["load_export"] = load_export, {}, {}
 
 
 def wrong_calls(name):
@@ -251,7 +261,15 @@ def scored(*scores):
         ({"y": Y[:5]}, "same, non-zero number of samples"),
         ({"x": X[:, :5]}, r"x: expected samples of shape \(6,\), got \(5,\)"),
         ({"x": X[:, None, :, None]}, r"x: expected samples .* got \(1, 6, 1\)"),
+        ({"x": X.astype(str)}, "x: expected numbers, got <U32"),
+        ({"x": X + 1j}, "x: expected numbers, got complex64"),
+        ({"y": Y + 1j}, "y: expected numbers, got complex128"),
         ({"sample_weight": np.ones(5)}, "same, non-zero number of samples"),
+        ({"sample_weight": np.full(32, np.nan)}, "sample_weight: expected finite"),
+        ({"sample_weight": -np.ones(32)}, r"sample_weight: .* got array\(\[-1.\]\)"),
+        ({"sample_weight": np.full(32, "1")}, "sample_weight: expected numbers"),
+        ({"validation_data": (X.astype(str), Y)}, "validation_data: x: expected num"),
+        ({"validation_data": (X, Y, -np.ones(32))}, "validation_data: sample_weight"),
         ({"validation_data": (X, Y + 5)}, "validation_data: y: .* from 0 to 2"),
         ({"validation_data": (X[:, :3], Y)}, "validation_data: x: expected samples"),
         ({"validation_data": (X, Y[:3])}, "validation_data: .* number of samples"),
@@ -263,6 +281,12 @@ def test_wrong_data_are_refused_before_they_train(budget, options, message):
     with pytest.raises(ValueError, match=message):
         fit(budget, **options)()
     assert state() == before
+
+
+@pytest.mark.parametrize("inputs", [X[:, :5], X[:0], X[0], X.astype(str), X + 1j])
+def test_samples_that_do_not_fit_are_refused(inputs):
+    with pytest.raises(ValueError, match="inputs: expected"):
+        Nestrade(network(), 0.5, inputs=inputs)
 
 
 @pytest.mark.parametrize("scores", [[np.inf] * 5, [np.nan] * 5, [1.0] * 4, ["a"] * 5])

@@ -160,7 +160,7 @@ def _add_shrink(commands, shared):
         metavar="FOLDER",
         help="where epochs are kept: the same command, run again, goes on",
     )
-    add("--seed", type=int, default=0)
+    add("--seed", type=_seed, default=0)
 
 
 def _add_export(commands, shared):
@@ -189,8 +189,16 @@ def _positive(text):
     return number
 
 
+def _seed(text):
+    number = int(text)
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f"expected 0 to 2**32 - 1, got {text}")
+    return number
+
+
 def _shape(text):
     return tuple(map(_count, text.replace("x", ",").split(",")))
 
 
-_count.__name__, _positive.__name__, _shape.__name__ = "whole number", "number", "shape"
+_count.__name__ = _seed.__name__ = "whole number"
+_positive.__name__, _shape.__name__ = "number", "shape"

@@ -79,7 +79,7 @@ def shrink(options):
             "verbose": 0,
         }
         trainer.fit(**data, **settings)
-    except RefusedCut as error:
+    except (RefusedCut, FloatingPointError) as error:
         raise Failed(one_line(error)) from error
     except ValueError as error:
         raise BadInput(one_line(error)) from error
@@ -105,7 +105,9 @@ def _measure(trainer, data):
 def export(options):
     """Write a network in the format of another runtime."""
     size, suffix = existing(options.model).stat().st_size, SUFFIXES[options.to]
-    out = options.out or Path(options.model).with_suffix(suffix)
+    out = options.out
+    if out is None:
+        out = Path(options.model).with_suffix(suffix)
     out = require_writable(out, (suffix,), size, options.force)
     network, _ = load(options.model, import_custom(options.custom), is_compiled=False)
     samples = None

@@ -5,11 +5,18 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from nestrade_lib.cli.errors import BadInput, Failed, describe
+
+# What NumPy raises for files that are none of its, damaged, or locked.
+UNREADABLE = (
+    *(ValueError, OSError, EOFError, TypeError, AttributeError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 def existing(path):
@@ -79,7 +86,7 @@ def read_data(path, network, with_labels=True):
             arrays = {name: held[name] for name in held.files}
         if not all(isinstance(array, np.ndarray) for array in arrays.values()):
             raise ValueError("another kind of archive")
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         if "allow_pickle" in str(error):
             why = "it holds Python objects, which are not read, for they may run code"
         else:

@@ -26,7 +26,9 @@ def import_custom(names):
     for name in names:
         try:
             found |= _public(_import(name))
-        except Exception as error:
+        except BadInput as error:
+            raise BadInput(f"--custom {error}") from None
+        except (Exception, SystemExit) as error:
             raise BadInput(
                 f"--custom {name} cannot be imported: {type(error).__name__}: "
                 f"{describe(error)}. Give a Python file, or a module's name."
@@ -202,11 +204,12 @@ def compile_network(network, path, trouble, options):
     else:
         metrics = ["accuracy"] if "crossentropy" in options.loss else None
         try:
-            network.compile(options.optimizer or "adam", options.loss, metrics=metrics)
+            optimizer = "adam" if options.optimizer is None else options.optimizer
+            network.compile(optimizer, options.loss, metrics=metrics)
             keras.losses.get(options.loss)
         except (ValueError, TypeError):
             raise BadInput(
-                f"--optimizer {options.optimizer or 'adam'} --loss {options.loss}: expected "
+                f"--optimizer {optimizer} --loss {options.loss}: expected "
                 "names that Keras knows, such as adam and mse."
             ) from None
     if options.learning_rate is not None:

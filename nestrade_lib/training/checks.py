@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nestrade_lib.arrays import require_inputs
+from nestrade_lib.arrays import arrays_of, require_inputs
 from nestrade_lib.checks import is_list_of, is_number, is_whole, require, require_whole
 from nestrade_lib.distillation import has_own_step
 from nestrade_lib.engines.engine import Engine
@@ -114,11 +114,22 @@ def _is_weight(value):
     return is_number(value) and 0 <= value < np.inf
 
 
-def check_data(network, x, y=None, where=""):
+def check_inputs(network, inputs):
+    """Refuse samples for a trace that do not fit the network, or are none."""
+    if inputs is not None:
+        require_inputs("inputs", inputs, network)
+        holds = all(len(array) for array in arrays_of(inputs))
+        require(holds, "inputs", "at least one sample", inputs)
+        _refuse_text("inputs", inputs, network)
+
+
+def check_data(network, x, y=None, sample_weight=None, where=""):
     """Refuse what are no data, or do not fit the network; whether they are arrays."""
     leaves = keras.tree.flatten(x)
     if leaves and all(hasattr(a, "shape") and hasattr(a, "dtype") for a in leaves):
         require_inputs(f"{where}x", x, network)
+        _refuse_text(f"{where}x", x, network)
+        _check_weights(f"{where}sample_weight", sample_weight)
         has_labels = y is not None or not network.loss or has_own_step(network)
         require(has_labels, f"{where}y", "labels, which the loss needs", y)
         check_labels(network, y, f"{where}y")
@@ -135,7 +146,7 @@ def check_validation(network, data):
     x, y, weight = data = (*(data if is_tuple else (data,)), None, None)[:3]
     expected = "(x, y), (x, y, sample_weight) or a data set"
     require(x is not None, "validation_data", expected, data)
-    if check_data(network, x, y, "validation_data: "):
+    if check_data(network, x, y, weight, "validation_data: "):
         try:
             count_samples(x, y, weight)
         except ValueError as error:
@@ -155,7 +166,7 @@ def check_labels(network, y, name="y"):
         ...
     ValueError: y: expected integer labels from 0 to 2 for 3 outputs, got 0 to 3.
     """
-    _refuse_text(y)
+    _refuse_text(name, y)
     loss, kinds = network.loss, keras.losses
     sparse = loss == "sparse_categorical_crossentropy"
     sparse = sparse or isinstance(loss, kinds.SparseCategoricalCrossentropy)
@@ -196,13 +207,32 @@ def check_labels(network, y, name="y"):
             )
 
 
-def _refuse_text(y):
-    """Refuse labels that are no numbers."""
-    for labels in keras.tree.flatten(y):
-        if hasattr(labels, "dtype") and not any(
-            kind in str(labels.dtype) for kind in ("int", "float", "bool")
-        ):
-            raise ValueError(
-                f"y: expected numbers, got labels of {labels.dtype}. Number them first: "
-                "numpy.unique(y, return_inverse=True)[1], or keras.layers.StringLookup."
+def _check_weights(name, weights):
+    """Refuse weights of samples that are no finite numbers of at least 0."""
+    _refuse_text(name, weights)
+    for array in arrays_of(weights):
+        if hasattr(array, "dtype"):
+            values = keras.ops.convert_to_numpy(array)
+            wrong = values[~((values >= 0) & (values < np.inf))].ravel()
+            require(not wrong.size, name, "finite numbers of at least 0", wrong[:1])
+
+
+def _refuse_text(name, values, network=None):
+    """Refuse arrays of no real numbers, unless a network may take others."""
+    inputs = keras.tree.flatten(getattr(network, "inputs", None) or [])
+    if network is not None and not (inputs and all(map(_is_real, inputs))):
+        return
+    for array in keras.tree.flatten(values):
+        if hasattr(array, "dtype") and not _is_real(array):
+            hint = (
+                " Number labels first: numpy.unique(y, return_inverse=True)[1], or "
+                "keras.layers.StringLookup."
             )
+            raise ValueError(
+                f"{name}: expected numbers, got {array.dtype}."
+                + hint * name.endswith("y")
+            )
+
+
+def _is_real(array):
+    return any(kind in str(array.dtype) for kind in ("int", "float", "bool"))

@@ -1,6 +1,7 @@
 """A network's costs beside a budget; where its shapes are open, at those of the data."""
 
 import itertools
+import math
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.arrays import input_shapes
+from nestrade_lib.checks import is_number, require
 from nestrade_lib.costs import ChannelCosts, count_costs
 from nestrade_lib.costs.latency import Latency, Line, measure_latency
 from nestrade_lib.dependency import ChannelGraph, group_channels
@@ -128,7 +130,10 @@ class PricedNetwork:
     def _seconds(self, network):
         """A prediction by the chief's clock: all workers have to decide alike."""
         measure = self.budget.measure or partial(measure_latency, shapes=self.shapes)
-        seconds = float(measure(network))
+        seconds = measure(network)
+        holds = is_number(seconds) and 0 < seconds < math.inf
+        require(holds, "Budget: measure", "to be given seconds above 0", seconds)
+        seconds = float(seconds)
         if self.engine.workers == 1:
             return seconds
         return float(self.engine.broadcast([round(1e8 * seconds)])[0]) / 1e8
