@@ -59,6 +59,7 @@ def _whole_of_workers():
 
 def ended(name, places, seeds):
     """A run gets a signal; started again, it ends with the weights of one that did not."""
+    whole = _whole()
     for seed in seeds:
         at = runs.moment(seed, places)
         with _folder() as folder:
@@ -67,7 +68,7 @@ def ended(name, places, seeds):
             again = runs.wait(runs.begin(folder / "run", out=folder / "weights.npz"))
             survived = code == CODES[name] and again == 0
             survived = survived and runs.are_equal(
-                _whole(), runs.weights(folder / "weights.npz")
+                whole, runs.weights(folder / "weights.npz")
             )
         told = {"moment": list(at), "codes": [code, again], "left": left}
         yield seed, survived, told

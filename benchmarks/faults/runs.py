@@ -1,7 +1,8 @@
 """Small runs in processes that a signal ends, and what they end with.
 
 A run of one process is forked from one that has imported the backend and computed nothing:
-most of the time of so small a run would be the import.
+most of the time of so small a run would be the import. On JAX most of the rest would be
+compiling, so runs share what they have compiled.
 """
 
 import io
@@ -9,6 +10,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -25,6 +27,14 @@ from tests.support.backups import X, Y, build
 EPOCHS, STEPS, CUTS = 5, 6, 2
 REFUSED = 3  # exit code of a run whose folder another one has
 PLACES = "step", "cut", "write", "name"
+IS_JAX = keras.backend.backend() == "jax"
+if IS_JAX:
+    import jax
+
+    COMPILED = tempfile.TemporaryDirectory()
+    jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 def moment(seed, places=PLACES):
@@ -66,7 +76,7 @@ def _train(folder, name, at, out, hold):
     callbacks = [] if hold is None else [worker.Steps(*hold)]
     if name is not None:
         callbacks += _prepare(getattr(signal, f"SIG{name}"), *at)
-    trainer = build(0.4, run_eagerly=True)
+    trainer = build(0.4, run_eagerly=not IS_JAX)
     try:
         trainer.fit(
             X, Y, 16, epochs=EPOCHS, verbose=0, callbacks=callbacks,
