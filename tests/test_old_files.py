@@ -19,10 +19,8 @@ def mini_xception():
     x = inputs = keras.Input((64, 64, 1))
     for _ in range(2):
         x = kl.ReLU()(kl.BatchNormalization()(kl.Conv2D(8, 3, **regular)(x)))
-    # TensorFlow 2.21 with oneDNN aborts in the gradient of a strided 1×1 convolution on
-    # some processors: these are 2×2.
     for width in (16, 32, 64, 128):
-        residual = kl.Conv2D(width, 2, strides=2, padding="same", use_bias=False)(x)
+        residual = kl.Conv2D(width, 1, strides=2, padding="same", use_bias=False)(x)
         residual = kl.BatchNormalization()(residual)
         x = kl.BatchNormalization()(kl.SeparableConv2D(width, 3, **separable)(x))
         x = kl.BatchNormalization()(

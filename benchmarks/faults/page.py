@@ -30,7 +30,7 @@ Not shown: what a signal does while Python starts or ends, power that fails, dis
 
 On processors, TensorFlow and PyTorch compute convolutions with oneDNN. In one gradient it writes past the end of its memory ([oneDNN's issue 6035](https://github.com/uxlfoundation/oneDNN/issues/6035)): that of a 1×1 convolution with strides which divide the sizes of the image, of fewer channels than a block of the processor (16 with AVX-512, 8 with AVX2). The shortcuts of residual networks are such convolutions, and cuts make their channels fewer. Keras' own `fit` then ends without a word, hangs, or trains with wrong gradients; `tests/test_onednn.py` shows an end.
 
-Nestrade leaves out the pixels first, then convolves without strides, which is the same function; so `Nestrade.fit` is safe. Where the network that it leaves is such a one, it warns: before any other training, set `TF_ENABLE_ONEDNN_OPTS=0` in the environment before TensorFlow is imported, or `torch.backends.mkldnn.enabled = False`. JAX is not concerned.
+Nestrade leaves out the pixels first, then convolves without strides, which is the same function; so `Nestrade.fit` is safe. Where the network that it leaves is such a one, it warns: before any other training, set `TF_ENABLE_ONEDNN_OPTS=0` in the environment before TensorFlow is imported, or `torch.backends.mkldnn.enabled = False`. Transposed 1×1 convolutions with strides die in the same way, and are left as they are. JAX is not concerned.
 """
 
 
