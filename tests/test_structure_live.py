@@ -210,3 +210,19 @@ def test_a_loaded_network_is_cut_with_its_optimizer(tmp_path):
         loaded.fit(x, y, verbose=0)
     with pytest.raises(UnsliceableOptimizer, match="Compile the network again"):
         restructure(keras.models.load_model(tmp_path / "network.h5"), mask)
+
+
+def in_sixes(array):
+    return ops.reshape(ops.reshape(array, (-1, 6)), ops.shape(array))
+
+
+@pytest.mark.parametrize(
+    "own", ["activity_regularizer", "kernel_regularizer", "kernel_constraint"]
+)
+def test_a_penalty_that_needs_its_size_keeps_it(own):
+    penalty = in_sixes if "constraint" in own else lambda x: ops.sum(in_sixes(x))
+    network = network_of(L.Dense(6, name="kept", **{own: penalty}), L.Dense(5))
+    graph = trace(network)
+    assert "kept" not in graph.layers and graph.count >= 5
+    assert "does not run once some are removed" in graph.fixed["kept"]
+    assert smaller_of(network).get_layer("kept").units == 6

@@ -21,6 +21,7 @@ from nestrade_lib.dependency.calls import inner_calls
 from nestrade_lib.dependency.frozen import FROZEN
 from nestrade_lib.dependency.labels import sized, without_channels
 from nestrade_lib.dependency.observed import follow
+from nestrade_lib.dependency.own_penalties import keep_what_they_need
 from nestrade_lib.dependency.record import Application, Term, term
 from nestrade_lib.dependency.registry import find_products, find_rule
 from nestrade_lib.internals import (
@@ -130,6 +131,7 @@ class Walk:
             call.refuse("no rule says how channels pass through it")
         axes = self._observed(call) if rule is None else rule(call)
         outputs = call.outputs(axes)
+        keep_what_they_need(call, outputs)
         count = find_products(layer)
         if count is not None:
             count(call, outputs[0])
