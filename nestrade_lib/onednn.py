@@ -62,8 +62,10 @@ def safe_convolutions():
         ):
             steps = (strides,) if isinstance(strides, int) else tuple(strides)
             steps *= (len(inputs.shape) - 2) // len(steps)
-            is_last = data_format in (None, "channels_last")
-            if is_last and is_hit(tuple(inputs.shape), tuple(kernel.shape), steps):
+            layout = data_format or keras.config.image_data_format()
+            if layout == "channels_last" and is_hit(
+                tuple(inputs.shape), tuple(kernel.shape), steps
+            ):
                 inputs = inputs[(slice(None), *(slice(None, None, s) for s in steps))]
                 strides = 1
             return convolve(
