@@ -1,8 +1,10 @@
 """From a network that somebody trained to files for a device: fine-tuned, cut, exported.
 
+    python -m benchmarks.deployment             # all of its parts, one after another
     python -m benchmarks.deployment base        # trains the base on Fashion-MNIST
     python -m benchmarks.deployment transfer    # fine-tunes it on digits, dense and cut
-    python -m benchmarks.deployment files       # exports both, and measures the files
+    python -m benchmarks.deployment files       # exports both, and compares their answers
+    python -m benchmarks.deployment clock       # times the files, and Keras beside them
     python -m benchmarks.deployment latency     # cuts to a budget of seconds
     python -m benchmarks.deployment widths      # times odd widths and multiples of 8
 
@@ -49,7 +51,8 @@ SETTINGS = {
         "images": 3_000, "head_epochs": 3, "epochs": 12, "batch_size": 32,
         "head_rate": 1e-2, "rate": 1e-3, "cuts": 1, "budget": {"macs": 0.25},
     },
-    "files": {"calibration": 200, "compared": 2_000, "rounds": 15},
+    "files": {"calibration": 3_000},
+    "clock": {"rounds": 15},
     "latency": {"budget": 0.5, "epochs": 4, "cuts": 2},
     "widths": {"share": 0.5, "multiples": [1, 8]},
 }  # fmt: skip
@@ -127,40 +130,51 @@ def error_of(network, x, y):
 
 
 def files(seed, folder):
-    """Export both networks in every format; what the files hold, and what they take."""
-    options = SETTINGS["files"]
+    """Export both networks in every format; what the files hold, and what they answer."""
     (x, _), (x_test, y_test) = load_mnist()
-    few = x_test[: options["compared"]]
-    row, callers = {}, {}
+    row = {}
     for name in ("dense", "small"):
         network = keras.saving.load_model(folder / f"{name}-{seed}.keras")
-        expected = np.concatenate([np.asarray(network(part)) for part in batches(few)])
+        expected = answers(network, x_test)
         network.save(folder / f"{name}.keras", include_optimizer=False)
         row[name] = {"keras": {"bytes": (folder / f"{name}.keras").stat().st_size}}
-        callers[f"{name} call"] = lambda x, f=network: np.asarray(f(x, training=False))
-        callers[f"{name} predict"] = lambda x, f=network: f.predict(x, verbose=0)
-        callers[f"{name} predict_on_batch"] = network.predict_on_batch
-        for to, suffix in FORMATS.items():
-            samples = x[: options["calibration"]] if to == "litert-int8" else None
-            path = export(network, folder / f"{name}-{to}{suffix}", to, samples)
-            run = callers[f"{name} {to}"] = load_export(path)
-            found = np.concatenate([run(part) for part in batches(x_test)])
-            agree = found[: len(few)].argmax(-1) == expected.argmax(-1)
+        for to in FORMATS:
+            few = x[: SETTINGS["files"]["calibration"]] if to == "litert-int8" else None
+            path = export(network, exported(folder, name, seed, to), to, few)
+            found = answers(load_export(path), x_test)
+            agree = found.argmax(-1) == expected.argmax(-1)
             row[name][to] = {
                 "bytes": path.stat().st_size,
                 "error_percent": 100 * float((found.argmax(-1) != y_test).mean()),
-                "largest_difference": float(np.abs(found[: len(few)] - expected).max()),
+                "largest_difference": float(np.abs(found - expected).max()),
                 "agree_percent": 100 * float(agree.mean()),
             }
-    row["milliseconds"] = {
-        str(size): milliseconds(callers, x_test[:size], options["rounds"])
-        for size in (1, 256)
-    }
     return row
 
 
-def batches(x, size=500):
-    return [x[n : n + size] for n in range(0, len(x), size)]
+def exported(folder, name, seed, to):
+    return folder / f"{name}-{seed}-{to}{FORMATS[to]}"
+
+
+def answers(run, x, size=500):
+    return np.concatenate(
+        [np.asarray(run(x[n : n + size])) for n in range(0, len(x), size)]
+    )
+
+
+def clock(seed, folder):
+    """Milliseconds that one image takes, and 256, in each runtime and in Keras."""
+    callers = {}
+    for name in ("dense", "small"):
+        network = keras.saving.load_model(folder / f"{name}-{seed}.keras")
+        callers[f"{name} call"] = lambda x, f=network: np.asarray(f(x, training=False))
+        callers[f"{name} predict"] = lambda x, f=network: f.predict(x, verbose=0)
+        callers[f"{name} predict_on_batch"] = network.predict_on_batch
+        for to in FORMATS:
+            callers[f"{name} {to}"] = load_export(exported(folder, name, seed, to))
+    (_, (x, _)), rounds = load_mnist(), SETTINGS["clock"]["rounds"]
+    taken = {str(size): milliseconds(callers, x[:size], rounds) for size in (1, 256)}
+    return {"milliseconds": taken}
 
 
 def to_a_latency(seed, folder):
@@ -182,7 +196,7 @@ def to_a_latency(seed, folder):
     for name, network in (("dense", dense), ("small", trainer.network)):
         path = export(network, folder / f"latency-{name}.tflite")
         runs[name] = load_export(path)
-    taken = milliseconds(runs, x[:1], SETTINGS["files"]["rounds"])
+    taken = milliseconds(runs, x[:1], SETTINGS["clock"]["rounds"])
     return {
         "met": trainer.met,
         "macs_share": trainer.costs.macs / trainer.dense_costs.macs,
@@ -213,7 +227,7 @@ def widths(seed, folder):
             path = export(network, folder / f"widths-{name}{FORMATS[to]}", to)
             callers[f"{name} {to}"] = load_export(path)
     image = load_mnist()[1][0][:1]
-    return {"milliseconds": milliseconds(callers, image, SETTINGS["files"]["rounds"])}
+    return {"milliseconds": milliseconds(callers, image, SETTINGS["clock"]["rounds"])}
 
 
 # The record ----------------------------------------------------------------------
@@ -241,6 +255,7 @@ def summarize(content):
     """Means over the seeds; times are medians of ratios within the rounds."""
     tuned = content["transfer"]["seeds"].values()
     found = content["files"]["seeds"].values()
+    clocked = content["clock"]["seeds"].values()
 
     def mean(values):
         return float(np.mean(list(values)))
@@ -248,7 +263,7 @@ def summarize(content):
     def ratio(one, other, size):
         pairs = (
             (row["milliseconds"][size][one], row["milliseconds"][size][other])
-            for row in found
+            for row in clocked
         )
         ratios = [np.divide(a, b) for a, b in pairs]
         return float(np.median(np.concatenate(ratios)))
@@ -267,6 +282,7 @@ def summarize(content):
         "time_share": mean(row["small"][spent] / row["dense"][spent] for row in tuned),
         "times_smaller": files["dense litert"] / files["small litert-int8"],
         "agree_percent": mean(row["small"]["litert-int8"]["agree_percent"] for row in found),
+        "agree_least": min(row["small"]["litert-int8"]["agree_percent"] for row in found),
         "litert_share": ratio("small litert", "dense litert", "1"),
         "litert_share_256": ratio("small litert", "dense litert", "256"),
         "int8_times_faster": ratio("dense litert", "small litert-int8", "1"),
@@ -290,30 +306,33 @@ def moment():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=list(SETTINGS))
+    parser.add_argument("part", nargs="?", choices=list(SETTINGS), help="default: all")
     parser.add_argument("--networks", type=Path, default=NETWORKS)
     options = parser.parse_args()
-    part, folder = options.part, options.networks
-    folder.mkdir(exist_ok=True)
+    options.networks.mkdir(exist_ok=True)
     content = kept()
-    if part == "base":
-        content["base"] = train_base() | moment()
-        keep(content)
-        return
-    measure = {
-        "transfer": transfer,
-        "files": files,
-        "latency": to_a_latency,
-        "widths": widths,
-    }[part]
-    content.setdefault(part, {"settings": SETTINGS[part], "seeds": {}})
-    for seed in map(str, range(SEEDS)):
-        if seed not in content[part]["seeds"]:
-            content[part]["seeds"][seed] = measure(int(seed), folder) | moment()
-            keep(content)
-            print(
-                part, seed, json.dumps(content[part]["seeds"][seed])[:400], flush=True
-            )
+    for part in [options.part] if options.part else SETTINGS:
+        if part == "base":
+            if options.part or "base" not in content:
+                content["base"] = train_base() | moment()
+                keep(content)
+            continue
+        content.setdefault(part, {"settings": SETTINGS[part], "seeds": {}})
+        rows = content[part]["seeds"]
+        for seed in map(str, range(SEEDS)):
+            if seed not in rows:
+                rows[seed] = MEASURES[part](int(seed), options.networks) | moment()
+                keep(content)
+                print(part, seed, json.dumps(rows[seed])[:400], flush=True)
+
+
+MEASURES = {
+    "transfer": transfer,
+    "files": files,
+    "clock": clock,
+    "latency": to_a_latency,
+    "widths": widths,
+}
 
 
 if __name__ == "__main__":
