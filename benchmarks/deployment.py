@@ -16,13 +16,13 @@ without cuts. Each part is kept in `results/deployment.json` when it is done.
 import argparse
 import json
 import tempfile
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from benchmarks.clock import milliseconds, timed
+from benchmarks.exports import FORMATS, clock, compare, one_image
 from benchmarks.mobilenet import (
     compile_classifier,
     create_base,
@@ -56,7 +56,6 @@ SETTINGS = {
     "latency": {"budget": 0.5, "epochs": 4, "cuts": 2},
     "widths": {"share": 0.5, "multiples": [1, 8]},
 }  # fmt: skip
-FORMATS = {"litert": ".tflite", "litert-int8": ".tflite", "onnx": ".onnx"}
 SEEDS = 3
 
 
@@ -85,9 +84,8 @@ def train_base():
     }
 
 
-def transfer(seed, folder):
+def transfer(seed, folder, options):
     """Fine-tune densely and to a quarter of the MACs; keep both networks in the folder."""
-    options = SETTINGS["transfer"]
     (x, y), test = load_mnist()
     x, y = x[: options["images"]], y[: options["images"]]
     keras.utils.set_random_seed(seed)
@@ -129,57 +127,9 @@ def error_of(network, x, y):
     return 100 * (1 - network.evaluate(x, y, batch_size=500, verbose=0)[1])
 
 
-def files(seed, folder):
-    """Export both networks in every format; what the files hold, and what they answer."""
-    (x, _), (x_test, y_test) = load_mnist()
-    row = {}
-    for name in ("dense", "small"):
-        network = keras.saving.load_model(folder / f"{name}-{seed}.keras")
-        expected = answers(network, x_test)
-        network.save(folder / f"{name}.keras", include_optimizer=False)
-        row[name] = {"keras": {"bytes": (folder / f"{name}.keras").stat().st_size}}
-        for to in FORMATS:
-            few = x[: SETTINGS["files"]["calibration"]] if to == "litert-int8" else None
-            path = export(network, exported(folder, name, seed, to), to, few)
-            found = answers(load_export(path), x_test)
-            agree = found.argmax(-1) == expected.argmax(-1)
-            row[name][to] = {
-                "bytes": path.stat().st_size,
-                "error_percent": 100 * float((found.argmax(-1) != y_test).mean()),
-                "largest_difference": float(np.abs(found - expected).max()),
-                "agree_percent": 100 * float(agree.mean()),
-            }
-    return row
-
-
-def exported(folder, name, seed, to):
-    return folder / f"{name}-{seed}-{to}{FORMATS[to]}"
-
-
-def answers(run, x, size=500):
-    return np.concatenate(
-        [np.asarray(run(x[n : n + size])) for n in range(0, len(x), size)]
-    )
-
-
-def clock(seed, folder):
-    """Milliseconds that one image takes, and 256, in each runtime and in Keras."""
-    callers = {}
-    for name in ("dense", "small"):
-        network = keras.saving.load_model(folder / f"{name}-{seed}.keras")
-        callers[f"{name} call"] = lambda x, f=network: np.asarray(f(x, training=False))
-        callers[f"{name} predict"] = lambda x, f=network: f.predict(x, verbose=0)
-        callers[f"{name} predict_on_batch"] = network.predict_on_batch
-        for to in FORMATS:
-            callers[f"{name} {to}"] = load_export(exported(folder, name, seed, to))
-    (_, (x, _)), rounds = load_mnist(), SETTINGS["clock"]["rounds"]
-    taken = {str(size): milliseconds(callers, x[:size], rounds) for size in (1, 256)}
-    return {"milliseconds": taken}
-
-
-def to_a_latency(seed, folder):
+def to_a_latency(seed, folder, options):
     """Fine-tune to a budget of seconds that one image takes in LiteRT; time it again."""
-    options, before = SETTINGS["latency"], SETTINGS["transfer"]
+    before = SETTINGS["transfer"]
     (x, y), test = load_mnist()
     x, y = x[: before["images"]], y[: before["images"]]
     keras.utils.set_random_seed(seed)
@@ -206,18 +156,7 @@ def to_a_latency(seed, folder):
     }
 
 
-def one_image(network, folder, x, calls=2000):
-    """Seconds of one image in LiteRT, the least of many: what other programs add is left out."""
-    run = load_export(export(network, folder / "timed.tflite"))
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        run(x)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def widths(seed, folder):
+def widths(seed, folder, options):
     """Milliseconds of one image, where each layer has half of its channels."""
     dense = keras.saving.load_model(folder / f"dense-{seed}.keras", compile=False)
     networks = {"dense": dense, "odd": halved(dense, 1), "eights": halved(dense, 8)}
@@ -321,14 +260,15 @@ def main():
         rows = content[part]["seeds"]
         for seed in map(str, range(SEEDS)):
             if seed not in rows:
-                rows[seed] = MEASURES[part](int(seed), options.networks) | moment()
+                measure, settings = MEASURES[part], SETTINGS[part]
+                rows[seed] = measure(int(seed), options.networks, settings) | moment()
                 keep(content)
                 print(part, seed, json.dumps(rows[seed])[:400], flush=True)
 
 
 MEASURES = {
     "transfer": transfer,
-    "files": files,
+    "files": compare,
     "clock": clock,
     "latency": to_a_latency,
     "widths": widths,
