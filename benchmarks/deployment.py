@@ -46,14 +46,15 @@ from nestrade_lib import (
 NETWORKS = Path(tempfile.gettempdir(), "nestrade-deployment")
 RECORD, BASE = RESULTS / "deployment.json", RESULTS / "deployment/base.keras"
 SETTINGS = {
-    "base": {"images": 12_000, "epochs": 5, "batch_size": 64, "rate": 2e-3},
+    "base": {"images": 8_000, "epochs": 4, "batch_size": 64, "rate": 2e-3},
     "transfer": {
-        "images": 3_000, "head_epochs": 3, "epochs": 12, "batch_size": 32,
-        "head_rate": 1e-2, "rate": 1e-3, "cuts": 1, "budget": {"macs": 0.25},
+        "images": 3_000, "head_epochs": 2, "epochs": 6, "batch_size": 32,
+        "head_rate": 1e-2, "rate": 1e-3, "cuts": 1, "round_to": 8,
+        "budget": {"macs": 0.25},
     },
-    "files": {"calibration": 3_000},
-    "clock": {"rounds": 15},
-    "latency": {"budget": 0.5, "epochs": 4, "cuts": 2},
+    "files": {"calibration": 500},
+    "clock": {"rounds": 9},
+    "latency": {"budget": 0.5, "epochs": 3, "cuts": 2, "round_to": 8},
     "widths": {"share": 0.5, "multiples": [1, 8]},
 }  # fmt: skip
 SEEDS = 3
@@ -99,7 +100,7 @@ def transfer(seed, folder, options):
     for name, budget in (("dense", 1.0), ("small", Budget(**options["budget"]))):
         keras.utils.set_random_seed(seed)
         thawed = thaw(network, options["rate"])
-        schedule = Schedule(cuts=options["cuts"])
+        schedule = Schedule(cuts=options["cuts"], round_to=options["round_to"])
         trainer = []
 
         def fit(thawed=thawed, budget=budget, schedule=schedule, trainer=trainer):
@@ -140,7 +141,8 @@ def to_a_latency(seed, folder, options):
 
     compile_classifier(dense, before["rate"])
     budget = Budget(latency=options["budget"], measure=seconds)
-    trainer = Nestrade(dense, budget, schedule=Schedule(cuts=options["cuts"]))
+    schedule = Schedule(cuts=options["cuts"], round_to=options["round_to"])
+    trainer = Nestrade(dense, budget, schedule=schedule)
     trainer.fit(x, y, before["batch_size"], options["epochs"], verbose=0)
     runs = {}
     for name, network in (("dense", dense), ("small", trainer.network)):

@@ -9,14 +9,14 @@ from keras import layers as kl
 
 from nestrade_lib import create_loss, restructure, trace
 
-BLOCKS = ((48, 1), (96, 1), (128, 2), (128, 1), (192, 1))  # filters, strides
+BLOCKS = ((64, 1), (192, 2), (384, 1), (384, 1))  # filters, strides
 NEW = "input_axes", "output_axes", "renorm", "renorm_clipping", "renorm_momentum"
 
 
 def create_base():
     """A MobileNet for small grey images: each block depthwise, then pointwise."""
     x = inputs = keras.Input((28, 28, 1))
-    x = _normed(kl.Conv2D(24, 3, 2, padding="same", use_bias=False, name="stem")(x))
+    x = _normed(kl.Conv2D(32, 3, 2, padding="same", use_bias=False, name="stem")(x))
     for n, (filters, strides) in enumerate(BLOCKS, start=1):
         options = {"padding": "same", "use_bias": False}
         x = kl.DepthwiseConv2D(3, strides, name=f"depthwise{n}", **options)(x)
@@ -26,7 +26,7 @@ def create_base():
 
 
 def _normed(x):
-    return kl.ReLU()(kl.BatchNormalization(momentum=0.9)(x))
+    return kl.ReLU(6.0)(kl.BatchNormalization(momentum=0.9)(x))  # a range for int8
 
 
 def create_classifier(base, training=None):
