@@ -43,11 +43,13 @@ def plot_files(
                 axis.barh(place, median, color=colour, height=0.7)
                 if len(values) > 1:
                     axis.plot([low, high], [place, place], color=INK, lw=2)
-                axis.annotate(f"{median:.3g}", (max(median, high), place), (5, 0),
+                value = f"{median:,.0f}" if median >= 100 else f"{median:.3g}"
+                axis.annotate(value, (max(median, high), place), (5, 0),
                               textcoords="offset points", va="center")  # fmt: skip
             axis.set_yticks(range(len(files)), list(files))
             axis.set(xlabel=cost)
             axis.margins(x=0.2)
+            axis.locator_params(axis="x", nbins=4)
         axes[0, 0].invert_yaxis()
         figure.tight_layout()
     return figure
