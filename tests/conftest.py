@@ -6,11 +6,13 @@ from pathlib import Path
 
 import keras
 import matplotlib
+import numpy as np
 import pytest
 from hypothesis import settings
 
 from nestrade_lib.dependency import registry
 from nestrade_lib.engines import logical_devices
+from tests.support.small import X, Y, mlp
 
 # Figures are drawn without a display. Set here, and not in the environment, so that
 # the kernels of notebooks, which inherit the environment, still draw inline.
@@ -91,3 +93,13 @@ def left_alone_by_the_collector():
 def rules(monkeypatch):
     """Rules that a test registers are forgotten after it."""
     monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+
+
+@pytest.fixture
+def command_folder(tmp_path, monkeypatch):
+    """A folder with a compiled network and its data, where commands run."""
+    monkeypatch.chdir(tmp_path)
+    network = mlp()
+    network.save("dense.keras")
+    np.savez("data.npz", x=X, y=Y)
+    return tmp_path
