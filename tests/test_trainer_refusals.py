@@ -97,3 +97,9 @@ def test_an_unknown_cost_is_named():
 def test_a_weight_that_is_no_share_is_refused(distill):
     with pytest.raises(ValueError, match="weight to be a share"):
         Nestrade(mlp(), 0.4, distill=distill)
+
+
+@pytest.mark.parametrize("inputs", [X[:, :5], X[:0], X[0], X.astype(str), X + 1j])
+def test_samples_that_do_not_fit_are_refused(inputs):
+    with pytest.raises(ValueError, match="inputs: expected"):
+        Nestrade(mlp(), 0.5, inputs=inputs)

@@ -283,12 +283,6 @@ def test_wrong_data_are_refused_before_they_train(budget, options, message):
     assert state() == before
 
 
-@pytest.mark.parametrize("inputs", [X[:, :5], X[:0], X[0], X.astype(str), X + 1j])
-def test_samples_that_do_not_fit_are_refused(inputs):
-    with pytest.raises(ValueError, match="inputs: expected"):
-        Nestrade(network(), 0.5, inputs=inputs)
-
-
 @pytest.mark.parametrize("scores", [[np.inf] * 5, [np.nan] * 5, [1.0] * 4, ["a"] * 5])
 def test_wrong_scores_are_refused(scores):
     with pytest.raises(ValueError, match="importance: expected"):
