@@ -241,11 +241,11 @@ def test_a_round_that_a_killed_run_was_in_can_still_be_taken_back(tmp_path):
 
 def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatch):
     def clock(scale):
-        def measure(network):
+        def measure(network, shapes=None):
             return 1.0 + scale * network.count_params()
 
         monkeypatch.setattr(
-            "nestrade_lib.training.pruned_network.measure_latency", measure
+            "nestrade_lib.training.priced_network.measure_latency", measure
         )
 
     clock(1.0)
