@@ -153,7 +153,8 @@ class Denoiser(keras.Model):
 
 
 @pytest.mark.skipif(
-    keras.backend.backend() == "jax", reason="Keras' own fit fails there without labels"
+    keras.backend.backend() != "tensorflow",
+    reason="Keras' own fit fails elsewhere without labels",
 )
 def test_a_training_step_may_make_the_labels():
     network = Denoiser()
