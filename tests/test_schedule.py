@@ -148,3 +148,10 @@ def test_the_path_falls_from_all_to_the_budget():
 def test_bad_schedules_are_refused(options):
     with pytest.raises(ValueError, match="Schedule: "):
         Schedule(**options)
+
+
+def test_a_limit_is_not_passed_by_a_hundredth():
+    layers = [keras.Input((4,)), keras.layers.Dense(200), keras.layers.Dense(2)]
+    graph = trace(keras.Sequential(layers))
+    kept = choose(graph, ChannelCosts(graph), np.arange(200), {"macs": 606})
+    assert np.count_nonzero(kept) == 101
