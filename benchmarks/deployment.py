@@ -171,6 +171,15 @@ def widths(seed, folder, options):
     return {"milliseconds": milliseconds(callers, image, SETTINGS["clock"]["rounds"])}
 
 
+MEASURES = {
+    "transfer": transfer,
+    "files": compare,
+    "clock": clock,
+    "latency": to_a_latency,
+    "widths": widths,
+}
+
+
 # The record ----------------------------------------------------------------------
 
 
@@ -215,6 +224,7 @@ def summarize(content):
         for name in ("dense", "small")
         for to in FORMATS
     }
+    weights = mean(row["small"]["params"] for row in tuned)  # a byte each in int8
     return {
         "dense_error": mean(row["dense"]["error_percent"] for row in tuned),
         "small_error": mean(row["small"]["error_percent"] for row in tuned),
@@ -222,6 +232,8 @@ def summarize(content):
         "macs_percent": mean(100 * row["small"]["macs"] / row["dense"]["macs"] for row in tuned),
         "time_share": mean(row["small"][spent] / row["dense"][spent] for row in tuned),
         "times_smaller": files["dense litert"] / files["small litert-int8"],
+        "weights_times_smaller": 4 * mean(row["dense"]["params"] for row in tuned) / weights,
+        "bytes_per_weight": files["small litert-int8"] / weights,
         "agree_percent": mean(row["small"]["litert-int8"]["agree_percent"] for row in found),
         "agree_least": min(row["small"]["litert-int8"]["agree_percent"] for row in found),
         "litert_share": ratio("small litert", "dense litert", "1"),
@@ -266,15 +278,6 @@ def main():
                 rows[seed] = measure(int(seed), options.networks, settings) | moment()
                 keep(content)
                 print(part, seed, json.dumps(rows[seed])[:400], flush=True)
-
-
-MEASURES = {
-    "transfer": transfer,
-    "files": compare,
-    "clock": clock,
-    "latency": to_a_latency,
-    "widths": widths,
-}
 
 
 if __name__ == "__main__":

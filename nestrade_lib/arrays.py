@@ -123,12 +123,11 @@ def input_shapes(network, values):
         values = [values[name] for name in names] if named else values
     shapes = [tuple(a.shape[1:]) for a in arrays_of(values)]
     for n, (shape, tensor) in enumerate(zip(shapes, network.inputs, strict=False)):
-        missing = (
-            len(tensor.shape) - 1 - len(shape)
-        )  # Keras adds, or takes away, one axis
-        shapes[n] = (
-            shape + (1,) if missing == 1 else shape[: len(shape) + min(missing, 0)]
-        )
+        missing = len(tensor.shape) - 1 - len(shape)
+        if missing == 1:  # Keras adds an axis, or takes some away
+            shapes[n] = (*shape, 1)
+        elif missing < 0:
+            shapes[n] = shape[:missing]
     return shapes
 
 

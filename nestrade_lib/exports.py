@@ -177,9 +177,7 @@ def _check_samples(tensor, array):
             f"{tensor.name!r}, got {array.shape}."
         )
     holds = array.dtype.kind in "biuf"
-    with np.errstate(
-        over="ignore"
-    ):  # beyond what the network takes: it becomes infinite
+    with np.errstate(over="ignore"):  # what the network cannot hold becomes infinite
         holds = holds and np.isfinite(array.astype(tensor.dtype)).all()
     if not holds:
         raise ValueError(

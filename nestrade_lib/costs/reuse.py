@@ -5,7 +5,10 @@ import keras
 from nestrade_lib.dependency.calls import record_calls
 
 
-def weight_reuse(model: keras.Model, input_shape=None) -> dict[int, int]:
+def weight_reuse(
+    model: keras.Model,
+    input_shape: tuple[int, ...] | list[tuple[int, ...]] | None = None,
+) -> dict[int, int]:
     """Count how often one sample's forward pass uses each weight.
 
     Parameters

@@ -1,6 +1,5 @@
 """A network's costs beside a budget; where its shapes are open, at those of the data."""
 
-import itertools
 import math
 from functools import partial
 from typing import Any
@@ -80,14 +79,10 @@ class PricedNetwork:
     def is_within_budget(self):
         """Whether no cost is above its share."""
         total, dense = self.totals(), self.dense_totals
-
-        def is_met(cost, share):
-            known = cost in total
-            return (
-                share == 1 or known and total[cost] <= share * dense[cost] * (1 + 1e-9)
-            )
-
-        return all(itertools.starmap(is_met, self.budget.shares.items()))
+        return all(
+            share == 1 or c in total and total[c] <= share * dense[c] * (1 + 1e-9)
+            for c, share in self.budget.shares.items()
+        )
 
     def totals(self):
         """Costs of the network as it is now, by name."""

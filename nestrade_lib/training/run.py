@@ -158,7 +158,6 @@ class Run:
         """Go on from what :meth:`saved` has given."""
         state, pruned, data = self.state, self.pruned, self.data
         state.restore(saved["state"])
-        data.seed = state.seed
         if state.growth:
             data.batch_size *= state.growth
         if saved["teacher"]:

@@ -76,25 +76,29 @@ class Killed(Exception):
     """Stands for a process that ends."""
 
 
-class AskAt(keras.callbacks.Callback):
-    """A request to end, in a step of this number."""
+class At(keras.callbacks.Callback):
+    """Something that happens in the step of this number."""
 
     def __init__(self, batch):
         super().__init__()
         self.left = batch
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def is_now(self):
         self.left -= 1
-        if self.left == 0:
+        return self.left == 0
+
+
+class AskAt(At):
+    """A request to end."""
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.is_now():
             signal.raise_signal(signal.SIGTERM)
 
 
-class KillAt(keras.callbacks.Callback):
-    def __init__(self, batch):
-        super().__init__()
-        self.left = batch
+class KillAt(At):
+    """An end without a warning."""
 
     def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
+        if self.is_now():
             raise Killed
