@@ -170,7 +170,7 @@ class Nestrade(NetworkFacade):
         """Whether the budget is met, or the search within points of accuracy over."""
         if self.budget.max_accuracy_drop is not None:
             return self.state.is_search_over
-        return self.pruned.is_within_budget
+        return self.pruned.costs.is_within_budget
 
     @safe_convolutions()
     def fit(

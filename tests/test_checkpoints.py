@@ -245,7 +245,7 @@ def test_a_budget_of_seconds_goes_on_with_what_was_measured(tmp_path, monkeypatc
             return 1.0 + scale * network.count_params()
 
         monkeypatch.setattr(
-            "nestrade_lib.training.priced_network.measure_latency", measure
+            "nestrade_lib.training.budgeted_costs.measure_latency", measure
         )
 
     clock(1.0)

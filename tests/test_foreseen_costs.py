@@ -131,15 +131,15 @@ def test_a_budget_that_attention_can_reach_is_not_refused():
     trainer = Nestrade(network, Budget(macs=0.2, activation_bytes=0.2))
     graph, mask = trainer.pruned.graph, trainer.pruned.smallest()
     least = count_costs(cut(network, mask, graph))
-    assert trainer.pruned.costs.total(mask)["macs"] == least.macs
+    assert trainer.pruned.costs.now.total(mask)["macs"] == least.macs
     alone = np.ones(graph.count, bool)
     whole, saved = (
-        trainer.pruned.costs.total(alone),
-        trainer.pruned.costs.savings(alone),
+        trainer.pruned.costs.now.total(alone),
+        trainer.pruned.costs.now.savings(alone),
     )
     for group in range(0, graph.count, 7):
         alone[group] = False
-        left = trainer.pruned.costs.total(alone)
+        left = trainer.pruned.costs.now.total(alone)
         alone[group] = True
         assert {x: whole[x] - left[x] for x in left} == {
             x: saved[x][group] for x in saved

@@ -78,7 +78,7 @@ def test_a_round_that_does_not_come_to_its_cut_is_taken_back(stop, how):
     [
         "pruned_network.restructure",
         "pruned_network.group_channels",
-        "priced_network.ChannelCosts",
+        "budgeted_costs.ChannelCosts",
     ],
 )
 def test_a_cut_that_fails_takes_its_round_back(monkeypatch, broken, error):

@@ -253,7 +253,7 @@ def test_a_network_that_cannot_be_adopted_changes_nothing(monkeypatch):
     def refuse(*arguments, **options):
         raise KeyboardInterrupt
 
-    for broken in ("pruned_network.group_channels", "priced_network.ChannelCosts"):
+    for broken in ("pruned_network.group_channels", "budgeted_costs.ChannelCosts"):
         with monkeypatch.context() as patched:
             patched.setattr(f"nestrade_lib.training.{broken}", refuse)
             with pytest.raises(KeyboardInterrupt):

@@ -1,37 +1,37 @@
 """A trainer stands for its network: it answers as the network of the moment would."""
 
+from operator import attrgetter
+
 import keras
 
 from nestrade_lib.costs import count_costs
 from nestrade_lib.internals import results_in_order
 
 
-def _of(owner, name, meaning):
+def _of(name, meaning):
     """A property that is an attribute of a part."""
-    return property(lambda self: getattr(getattr(self, owner), name), doc=meaning)
+    return property(attrgetter(name), doc=meaning)
 
 
 class NetworkFacade:
     """What is known and asked of the network as it is now, with an engine."""
 
-    network = _of("pruned", "network", "The network as it is now (keras.Model).")
-    budget = _of("pruned", "budget", "What it is trained toward (Budget).")
-    schedule = _of("pruned", "schedule", "When the cuts fall (Schedule).")
-    ignored_layers = _of(
-        "pruned", "ignored_layers", "Layers left as they are, by name."
-    )
-    widths = _of("pruned", "widths", "Channels left of each layer that can be cut.")
-    dense_costs = _of("pruned", "dense_table", "Costs at first (CostTable).")
-    dense_widths = _of("pruned", "dense_widths", "Channels of each layer at first.")
-    dense_totals = _of("pruned", "dense_totals", "Costs by name at first.")
-    teacher = _of("pruned", "teacher", "The network before its first cut (Teacher).")
-    cuts = _of("state", "cuts", "What was cut, and when (list of Cut).")
-    rescale = _of("state", "rescale", "What ``growth='auto'`` has measured (Rescale).")
+    network = _of("pruned.network", "The network as it is now (keras.Model).")
+    budget = _of("pruned.costs.budget", "What it is trained toward (Budget).")
+    schedule = _of("pruned.schedule", "When the cuts fall (Schedule).")
+    ignored_layers = _of("pruned.ignored_layers", "Layers left as they are, by name.")
+    widths = _of("pruned.widths", "Channels left of each layer that can be cut.")
+    dense_costs = _of("pruned.dense_table", "Costs at first (CostTable).")
+    dense_widths = _of("pruned.dense_widths", "Channels of each layer at first.")
+    dense_totals = _of("pruned.costs.dense", "Costs by name at first.")
+    teacher = _of("pruned.teacher", "The network before its first cut (Teacher).")
+    cuts = _of("state.cuts", "What was cut, and when (list of Cut).")
+    rescale = _of("state.rescale", "What ``growth='auto'`` has measured (Rescale).")
 
     @property
     def costs(self):
         """Costs of the network as it is now (CostTable)."""
-        return count_costs(self.network, self.pruned.shapes)
+        return count_costs(self.network, self.pruned.costs.shapes)
 
     def __getattr__(self, name):
         # What is asked of the trainer and is the network's own: layers, losses, save.

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.choice import choose, smallest
+from nestrade_lib.costs import count_costs
 from nestrade_lib.dependency import group_channels, trace
 from nestrade_lib.dependency.frozen import frozen_slices
 from nestrade_lib.distillation import Teacher
@@ -14,10 +15,10 @@ from nestrade_lib.names import layer_names
 from nestrade_lib.optimizer_wrapper import unwrapped
 from nestrade_lib.surgery import RefusedCut, restructure, unroll
 from nestrade_lib.surgery.rehearsal import rehearse
-from nestrade_lib.training.priced_network import PricedNetwork
+from nestrade_lib.training.budgeted_costs import BudgetedCosts
 
 
-class PrunedNetwork(PricedNetwork):
+class PrunedNetwork:
     """The network as it is now, its channel groups, and their costs beside a budget.
 
     Parameters
@@ -42,10 +43,9 @@ class PrunedNetwork(PricedNetwork):
         As it is now.
     graph : nestrade_lib.ChannelGraph
         Its channel groups.
-    costs : nestrade_lib.costs.ChannelCosts
-        Of any choice among them.
-    dense_table : nestrade_lib.CostTable
-    dense_totals, dense_widths : dict
+    costs : nestrade_lib.training.budgeted_costs.BudgetedCosts
+        Its costs and those of the dense network, beside the budget.
+    dense_widths : dict
         Of the network as it was given.
     unsupported : dict of str to str
         Layers of that network that cannot be followed, with the reason: they are kept.
@@ -64,7 +64,7 @@ class PrunedNetwork(PricedNetwork):
     >>> pruned = PrunedNetwork(network, Budget(macs=0.1), Schedule())
     >>> mask = pruned.choose(1, np.random.rand(pruned.graph.count), max_pruning_ratio=1)
     >>> pruned.cut(mask)
-    >>> pruned.is_within_budget
+    >>> pruned.costs.is_within_budget
     True
     """
 
@@ -78,7 +78,6 @@ class PrunedNetwork(PricedNetwork):
         strict=False,
         inputs=None,
     ):
-        self.budget = budget
         self.schedule = schedule
         self.engine = Engine() if engine is None else engine
         self.teacher = None
@@ -91,7 +90,8 @@ class PrunedNetwork(PricedNetwork):
         )
         self._trained = _ids(network.trainable_variables)
         self.dense_widths = self.widths
-        self.price(inputs)
+        self.costs = BudgetedCosts(budget, self.engine, self.ignored_layers)
+        self.costs.begin(network, self.graph, self.smallest(), inputs)
 
     @property
     def widths(self):
@@ -102,6 +102,44 @@ class PrunedNetwork(PricedNetwork):
         """The groups of the smallest network that cutting can reach."""
         return smallest(self.graph, self.schedule.round_to)
 
+    @property
+    def dense_table(self):
+        """Costs of the network as it was given; where shapes are open, once data are known."""
+        return self.costs.table or count_costs(self.network)
+
+    @property
+    def has_open_costs(self):
+        """Whether nothing was cut, and costs depend on shapes that only data will tell."""
+        return self.costs.is_open(self.network) and self.widths == self.dense_widths
+
+    def learn_shapes(self, sample):
+        """Count at the shapes of inputs and labels of a few samples, or None of a generator."""
+        network, costs = self.network, self.costs
+        costs.begin(network, self.graph, self.smallest(), sample and sample[0])
+        self.require_reachable()
+        if costs.unknown:
+            shapes = [x.shape for x in network.inputs]
+            raise ValueError(
+                f"{costs.budget}: {', '.join(costs.unknown)} of {network.name!r} depend on "
+                f"the shape of the data, for its inputs are open: {shapes}. Data that come "
+                "only once, such as a generator's, are not read ahead: pass Nestrade a few "
+                "samples as inputs=, or a budget of params."
+            )
+
+    def require_reachable(self):
+        """Refuse a budget that even the smallest network is above, as far as that is known."""
+        above = self.costs.unreachable(self.smallest())
+        if above is not None:
+            cost, share, reached = above
+            round_to = self.schedule.round_to
+            least = "one channel" if round_to == 1 else f"{round_to} channels"
+            raise ValueError(
+                f"Budget: {cost}={share:g} is below the least that "
+                f"{self.network.name!r} can reach with {least} a layer: "
+                f"{reached:.2g}. What keeps other channels: {self.graph.causes}. Ask "
+                "for at least that, or let more layers be cut."
+            )
+
     def require_cuttable(self, probe=None):
         """Try two cuts and discard them, so that their errors surface before training."""
         with self.engine.cut_scope():
@@ -109,16 +147,9 @@ class PrunedNetwork(PricedNetwork):
 
     def choose(self, progress, scores, max_pruning_ratio):
         """The mask of the groups that stay at this part of the way to the budget."""
-        allowed, dense = self.budget.path(progress).items(), self.dense_totals
-        limits = {cost: share * dense[cost] for cost, share in allowed if cost in dense}
-        return choose(
-            self.graph,
-            self.costs,
-            scores,
-            limits,
-            max_pruning_ratio,
-            self.schedule.round_to,
-        )
+        limits, round_to = self.costs.limits(progress), self.schedule.round_to
+        parts = self.graph, self.costs.now, scores, limits
+        return choose(*parts, max_pruning_ratio, round_to)
 
     def cut(self, mask, probe=None):
         """Go on with these groups only, verified on a batch of inputs.
@@ -141,12 +172,9 @@ class PrunedNetwork(PricedNetwork):
 
         ``before`` is the graph that it was cut from, and the mask.
         """
-        latency = self.costs.latency
         graph = group_channels(network, self.ignored_layers, before)
-        costs = self._costs_of(network, graph, latency)
-        if latency is not None:
-            latency.correct(network, costs)
-        self.network, self.graph, self.costs = network, graph, costs
+        now = self.costs.follow(network, graph)
+        self.network, self.graph, self.costs.now = network, graph, now
         self._trained = _ids(network.trainable_variables)
 
     def follow_frozen(self):

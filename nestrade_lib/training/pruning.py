@@ -91,7 +91,7 @@ def cut_if_due(run):
     state.round = None
     state.mask[state.mask] = mask
     epoch = run.epochs.start + state.timetable.step / run.data.steps
-    state.cuts.append(Cut(epoch, pruned.totals(), pruned.widths, seconds))
+    state.cuts.append(Cut(epoch, pruned.costs.totals(), pruned.widths, seconds))
     run.engine.prepare(run.network)
     run.assert_equal_weights()
     run.network.stop_training = before.stop_training
@@ -204,7 +204,7 @@ def _curvature_scores(run, taylor):
         return taylor
     batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
     # Small batches are joined, as long as they take little memory: the scores are sums.
-    bytes_each = max(run.pruned.totals().get("activation_bytes", np.inf), 1)
+    bytes_each = max(run.pruned.costs.totals().get("activation_bytes", np.inf), 1)
     together = min(JOINED_SAMPLES, JOINED_BYTES // bytes_each)
     batches = in_larger_batches(run.preview, together)
     scores = kfac(run.network, run.pruned.graph, batches)

@@ -112,7 +112,7 @@ def grow_if_due(run):
     if growth == "auto":
         growth = 1
         if isinstance(data.x, np.ndarray) and isinstance(data.y, np.ndarray):
-            costs = trainer.dense_totals, run.pruned.totals()
+            costs = trainer.dense_totals, run.pruned.costs.totals()
             dense, now = (total["activation_bytes"] for total in costs)
             run.pruned.unwrap_optimizer()  # a copy of the network has none of our own
             parts = run.engine, run.network, run.pruned.graph, data.x, data.y

@@ -148,7 +148,7 @@ class Run:
         teacher = self.pruned.teacher
         return {
             "state": self.state,
-            "timings": self.pruned.timings,
+            "timings": self.pruned.costs.timings,
             "network": values_of(self.network.variables),
             "optimizer": values_of(self.network.optimizer.variables),
             "teacher": teacher and values_of(teacher.network.variables),
@@ -165,7 +165,7 @@ class Run:
             pruned.teacher.load(saved["teacher"])
         pruned.unwrap_optimizer()
         pruning.adopt_masked(self, state.mask)
-        pruned.timings = saved["timings"]  # which say whether the budget is met
+        pruned.costs.timings = saved["timings"]  # which say whether the budget is met
         self.wrap_optimizer()
         assign(self.network.variables, saved["network"])
         assign(self.network.optimizer.variables, saved["optimizer"])
