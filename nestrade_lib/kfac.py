@@ -203,8 +203,9 @@ def _add_batch(network, factors, gradient, batch):
         probes.append(ops.zeros_like(z))
         return z
 
+    # The loss itself, which may call layers once more than the network does.
     with watched([each.reader for each in factors.values()], on_input, on_output):
-        network.stateless_call(trained, others, x, training=False)
+        loss_of(network, trained, others, (x, y, sample_weight))
     slopes = gradient(probes, trained, others, x, y, sample_weight)
     for each, slope in zip(called, slopes, strict=True):
         if slope is not None:

@@ -74,13 +74,19 @@ def readers_of(network, graph):
         if isinstance(layer, keras.Model):
             inside = readers_of(layer, graph)
             readers |= {reader.paths[0]: reader for reader in inside}
-        elif type(layer) in _KERNELS and getattr(layer, "groups", 1) == 1:
+        elif _reads(layer, graph) and getattr(layer, "groups", 1) == 1:
             variables, kernel = _KERNELS[type(layer)](layer)
             paths = [graph.path(v) for v in variables]
             for axis, role in zip(graph.labels[paths[0]], graph.roles[paths[0]]):
                 if role == "consume" and axis is not None:
                     readers[paths[0]] = Reader(layer, paths, kernel, axis)
     return list(readers.values())
+
+
+def _reads(layer, graph):
+    """Whether it is a reader: one that is kept as it is, as with LoRA, has no such role."""
+    roles = (graph.roles[graph.path(variable)] for variable in layer.variables)
+    return type(layer) in _KERNELS and any("consume" in each for each in roles)
 
 
 @contextlib.contextmanager

@@ -114,10 +114,11 @@ class Budget:
         if costs.unknown and min(shares.values()) < 1:
             raise ValueError(
                 f"{self}: expected the MACs of every layer to be known, but no rule "
-                f"states those of {', '.join(map(repr, costs.unknown))}. State what each "
-                "multiplies in a rule of nestrade_lib.register_rule (call.multiplies; "
-                "with 0 for a matrix that is only added), or give a budget of params or "
-                "activation_bytes."
+                f"states those of {', '.join(map(repr, costs.unknown))}, and running its "
+                "call on symbolic tensors does not show them. Write the call in keras.ops "
+                "throughout; or state what it multiplies in a rule of "
+                "nestrade_lib.register_rule (call.multiplies; with 0 for a matrix that is "
+                "only added); or give a budget of params or activation_bytes."
             )
 
     def path(self, progress: float) -> dict[str, float]:

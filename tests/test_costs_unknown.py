@@ -20,12 +20,20 @@ from nestrade_lib.report import Report
 pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("rules")]
 
 
+def numbers(x):
+    """The tensor, refused where it is symbolic: what follows is not observed."""
+    if not keras.ops.is_tensor(x):
+        raise TypeError("expected numbers")
+    return x
+
+
 class Scale(keras.Layer):
+
     def build(self, shape):
         self.factor = self.add_weight(shape=shape[-1:])
 
     def call(self, x):
-        return x * self.factor
+        return numbers(x) * self.factor
 
 
 def scale(call):
@@ -43,6 +51,39 @@ def test_unknown_layers_say_so_until_they_are_registered():
     assert count_costs(model).macs == 12 and not count_costs(model).unknown
 
 
+class Products(keras.Layer):
+    """Each kind of product by its operation, two of them with weights of its own."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, 3, shape[-1], 4))
+        self.depthwise = self.add_weight(shape=(3, 3, 4, 2))
+        self.transposed = self.add_weight(shape=(2, 2, 5, 8))
+        self.matrix = self.add_weight(shape=(5, 6))
+        self.inner = kl.Dense(7)
+        self.inner.build((6,))
+        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+    def call(self, x):
+        ops = keras.ops
+        self.calls.assign_add(1.0)
+        self.add_loss(ops.sum(x))
+        x = ops.depthwise_conv(ops.conv(x, self.kernel), self.depthwise)
+        x = ops.conv_transpose(x, self.transposed, 2) @ (self.matrix / 2)
+        x = ops.dot_product_attention(x, x, x)
+        return self.inner(ops.einsum("bhwd->bhd", x))
+
+
+def test_the_products_of_an_own_call_are_seen_when_it_runs():
+    layer = Products()
+    network = keras.Sequential([keras.Input((8, 8, 3)), layer])
+    before = float(layer.calls.value)
+    costs = count_costs(network)
+    convolutions = 6 * 6 * 27 * 4 + 4 * 4 * 9 * 8 + 4 * 4 * 8 * 4 * 5
+    attention = 2 * 8 * 8 * 8 * 6
+    assert costs.macs == convolutions + 8 * 8 * 5 * 6 + attention + 8 * 6 * 7
+    assert not costs.unknown and float(layer.calls.value) == before
+
+
 @keras.saving.register_keras_serializable("test_costs")
 class Block(keras.Layer):
     """A layer of layers, with a weight of its own that nothing multiplies."""
@@ -57,7 +98,7 @@ class Block(keras.Layer):
         self.second.build((*shape[:-1], 5))
 
     def call(self, x):
-        return self.second(self.first(x)) + self.table[0]
+        return self.second(self.first(numbers(x))) + self.table[0]
 
     def get_config(self):
         return super().get_config()
@@ -101,7 +142,7 @@ class Gain(Scale):
     """The same, never registered."""
 
     def call(self, x):
-        return x * self.factor
+        return super().call(x)
 
 
 def gained(classes=2):

@@ -168,6 +168,31 @@ class OwnLoss(keras.Model):
         return keras.ops.mean((y_pred - keras.ops.one_hot(y, 3)) ** 2)
 
 
+def test_a_layer_that_is_kept_is_no_reader():
+    network = keras.Sequential([keras.Input((8,)), *map(kl.Dense, (6, 5, 4, 3))])
+    network.compile("sgd", "mse")
+    network.layers[0].enable_lora(2)
+    with pytest.warns(UserWarning, match="enable_lora after pruning"):
+        graph = trace(network)
+    batch = X, np.ones((len(X), 3)), None
+    assert np.isfinite(kfac.kfac(network, graph, [batch])).all()
+
+
+class LossOfCalls(OwnLoss):
+    """A loss that calls layers itself, as a variational autoencoder's may."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        outputs = self.layers[2](self.layers[1](2 * x))
+        return super().compute_loss(x, y, y_pred) + keras.ops.mean(outputs**2)
+
+
+def test_a_loss_may_call_layers_itself():
+    inputs = keras.Input((8,))
+    network = LossOfCalls(inputs, kl.Dense(3)(kl.Dense(6, "relu")(inputs)))
+    network.compile("sgd")
+    assert np.isfinite(kfac.kfac(network, trace(network), [(X, Y, None)])).all()
+
+
 @pytest.mark.parametrize("kind", ["own loss", "two outputs", "taught"])
 def test_any_compiled_network_trains_to_its_budget(kind):
     inputs, y = keras.Input((8,)), Y

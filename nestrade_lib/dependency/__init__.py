@@ -94,9 +94,10 @@ def trace(
             "them with nestrade_lib.register_rule."
         )
     if not graph.cuttable.any():
+        causes = ". ".join(filter(None, (graph.causes, unsupported)))
         raise ValueError(
             f"{network.name!r} has no layer that may be cut. What keeps its channels: "
-            f"{graph.causes or 'it has no weights'}. {unsupported}".rstrip()
+            f"{causes or 'it has no weights'}."
         )
     if graph.unsupported:
         warnings.warn(

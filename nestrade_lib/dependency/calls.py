@@ -14,6 +14,7 @@ from nestrade_lib.dependency.labels import (
     sized,
     without_channels,
 )
+from nestrade_lib.dependency.own_products import count_own_products
 from nestrade_lib.dependency.record import Record, Term
 from nestrade_lib.dependency.registry import find_products, find_rule
 from nestrade_lib.internals import from_keras, watched_calls
@@ -32,7 +33,7 @@ class LayerCall:
         Of the first output, without the batch axis.
     activation_bytes : int
     macs : int or None
-        None where no rule knows them.
+        None where no rule knows them, and no call shows them.
     reuse : dict of int to int
         ``id(variable)`` to how often each of its elements is multiplied.
     """
@@ -170,6 +171,7 @@ def _listed(layer, args, kwargs, shape, nested):
         if nested and not variables:
             return nested
         counted = by_keras and all(len(v.shape) <= 1 for v in variables)
+        counted = counted or bool(variables) and count_own_products(call)
     else:
         nested, counted = [], counter.count(rule, call)
         # A user's rule that names no product of a matrix may have forgotten it.

@@ -283,6 +283,6 @@ def require_no_memory(network):
 
 def require_plain_weights(call):
     if getattr(call.layer, "lora_enabled", False):
-        call.refuse("its LoRA factors are not followed")
+        call.refuse("its LoRA factors are not followed (enable_lora after pruning)")
     if getattr(call.layer, "quantization_mode", None):
-        call.refuse("its weights are quantized")
+        call.refuse("its weights are quantized (quantize after pruning)")

@@ -43,6 +43,31 @@ def over_letters(call, output):
         call.multiplies(None, *(lengths[x] for x in lengths if x != batch))
 
 
+@products(ops.conv)
+def over_a_kernel(call, output):
+    kernel = _operands(call)[1]
+    call.multiplies(None, output[1:], kernel[:-1])
+
+
+@products(ops.depthwise_conv)
+def over_a_kernel_per_channel(call, output):
+    kernel = _operands(call)[1]
+    call.multiplies(None, output[1:], kernel[:-2])
+
+
+@products(ops.conv_transpose)
+def from_each_place(call, output):
+    inputs, kernel = _operands(call)[:2]
+    call.multiplies(None, inputs[1:], kernel[:-1])
+
+
+@products(ops.dot_product_attention)
+def attention(call, output):
+    query, key = _operands(call)[:2]  # of batch, places, heads and features
+    for _ in ("query and key", "weights and value"):
+        call.multiplies(None, query[1:], key[1:2])
+
+
 def _operands(call):
     """The tensors of a call and its arrays of constants, which have no channels."""
     operands = [*call.args, *call.kwargs.values()]
