@@ -113,7 +113,7 @@ class Nestrade(NetworkFacade):
     ------
     ValueError
         If the network is not built or compiled or has no channel to cut, a layer is unknown,
-        the budget is out of reach or of MACs that no rule counts, or nothing is to distil.
+        the budget is out of reach or of MACs that are not known, or nothing is to distil.
 
     Notes
     -----

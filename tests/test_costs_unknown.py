@@ -1,4 +1,4 @@
-"""Costs of what no rule counts, and what cannot be counted at all."""
+"""Costs of layers without a rule, and what cannot be counted at all."""
 
 import keras
 import pytest
@@ -28,7 +28,6 @@ def numbers(x):
 
 
 class Scale(keras.Layer):
-
     def build(self, shape):
         self.factor = self.add_weight(shape=shape[-1:])
 

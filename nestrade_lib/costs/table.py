@@ -24,7 +24,7 @@ class LayerCost:
     params : int
         Numbers in its variables, trained or not; counted once if called twice.
     macs : int or None
-        Multiply-accumulates of all its calls. None where no rule knows the layer.
+        Multiply-accumulates of all its calls. None where no rule knows the layer, and its call does not show them.
     activation_bytes : int
         Bytes of all its outputs. Zero for views: `Flatten` and `Reshape`.
     """
@@ -77,7 +77,7 @@ class CostTable:
 
     @property
     def unknown(self) -> list[str]:
-        """Names of the layers whose MACs no rule knows."""
+        """Names of the layers whose MACs are not known."""
         return [layer.name for layer in self.layers if layer.macs is None]
 
     def _cells(self):
@@ -118,8 +118,10 @@ def count_costs(
     -------
     CostTable
         Print it, show it in a notebook, or read ``.macs``, ``.params``,
-        ``.activation_bytes`` and ``.layers``. Custom layers that own variables and
-        have no rule (:func:`nestrade_lib.register_rule`) show "?", and the total says "≥".
+        ``.activation_bytes`` and ``.layers``. Of a custom layer without a rule
+        (:func:`nestrade_lib.register_rule`), the products of ``keras.ops`` in its call are
+        counted. Where the call does not run on symbolic tensors, it shows "?", and the
+        total says "≥".
 
     Raises
     ------

@@ -17,6 +17,7 @@ from nestrade_lib.dependency.call import UnsupportedLayer
 from nestrade_lib.dependency.graph import ChannelGraph
 from nestrade_lib.dependency.record import Record
 from nestrade_lib.dependency.registry import register_rule
+from nestrade_lib.dependency.sharing import require_held_once
 from nestrade_lib.dependency.walk import Walk
 
 __all__ = ["ChannelGraph", "UnsupportedLayer", "register_rule", "trace"]
@@ -86,6 +87,7 @@ def trace(
         ignored_layers,
     )
     graph = group_channels(network, ignored_layers)
+    require_held_once(network)
     unsupported = "; ".join(graph.unsupported.values())
     if graph.unsupported and strict:
         raise UnsupportedLayer(

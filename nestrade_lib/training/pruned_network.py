@@ -55,7 +55,7 @@ class PrunedNetwork:
     Raises
     ------
     ValueError
-        If the network cannot be traced, or no rule counts the budget's cost.
+        If the network cannot be traced, or the budget's cost is not known.
 
     Examples
     --------

@@ -11,6 +11,7 @@ from keras import tree
 
 from nestrade_lib.configuration import own_classes
 from nestrade_lib.dependency.registry import find_rule
+from nestrade_lib.dependency.sharing import held_apart
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll, is_graph, reason_of
 from nestrade_lib.dependency.unrolling.following import Unrolling
 from nestrade_lib.dependency.unrolling.kind import of_its_kind
@@ -23,7 +24,7 @@ def functional(network, inputs=None):
     """The functional network of the same layers, weights and outputs: see ``unroll``."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network is a keras.Model; got {type(network).__name__}.")
-    work = Unrolling(_is_known)
+    work = Unrolling(_is_known, _holders(network))
     if has_graph(network) and not any(map(work.is_composite, network.layers)):
         return network
     try:
@@ -64,6 +65,14 @@ def require_all_weights(network, made):
         raise CannotUnroll(
             f"does not use the weights {', '.join(unused)}, which would be lost"
         )
+
+
+def _holders(network):
+    """Graphs inside a network to be no models: Keras loses what two models share."""
+    if not is_graph(network):
+        return []
+    shared = [holder for _, holders in held_apart(network) for holder in holders]
+    return [each for each in shared if is_graph(each) and each is not network]
 
 
 def _is_known(layer):

@@ -41,13 +41,13 @@ class _Made:
 class Unrolling:
     """The models made so far, for each layer and kind of call."""
 
-    def __init__(self, is_known):
+    def __init__(self, is_known, inlined=()):
         self.is_known = is_known
         self.recording = Recording(self.called)
         self.followed = []
         self.made = {}
         self.models = {}  # by identity: each with its composite layer
-        self.inlined = set()
+        self.inlined = set(map(id, inlined))  # to be no models
         self.kept = {}
         self.lost = {}  # masks that no layer attaches once the network runs
 
@@ -57,6 +57,8 @@ class Unrolling:
             return False
         if not is_graph(layer):
             return not self.is_known(layer)
+        if id(layer) in self.inlined:
+            return True
         plain = internals.from_keras(type(layer))
         return not plain or any(map(self.is_composite, layer.layers))
 

@@ -170,3 +170,11 @@ def subclass_of_a_functional_model():
             super().__init__(x, Tower(width)(L.Dense(width)(x)), **kwargs)
 
     return Named(3)
+
+
+@network((4,))
+def layer_in_a_chain_and_beside_it():
+    shared, x = L.Dense(4, "relu"), keras.Input((4,))
+    chain = keras.Sequential([keras.Input((4,)), shared, L.Dense(4)])
+    whole = keras.Model(chain.inputs, L.Dense(4)(chain(chain.inputs[0])))
+    return keras.Model(x, L.Dense(2)(whole(x) + shared(x)))
