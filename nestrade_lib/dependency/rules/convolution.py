@@ -38,11 +38,27 @@ def sees_no_border(layer):
     return layer.padding == "valid" or set(layer.kernel_size) == {1}
 
 
+def _filters(call):
+    """New channels, as many as the layer is configured to make."""
+    filters = call.fresh(call.layer.filters)
+    call.resize("filters", filters)
+    return filters
+
+
+def _image_of(call, number, filters):
+    """The axes of the output, once bias and activation are seen to."""
+    layer = call.layer
+    if layer.use_bias:
+        call.produces(layer.bias, {0: filters})
+    axes = image(len(call.inputs[0].axes), number, filters)
+    return apply_activation(call, axes, layer.activation)
+
+
 @rule(layers.Conv1D, layers.Conv2D, layers.Conv3D)
 def convolution(call):
     layer = call.layer
     number, channels = split_channels(call, call.inputs[0])
-    filters = call.fresh(layer.filters)
+    filters = _filters(call)
     if layer.groups == 1:
         bias = layer.bias if sees_no_border(layer) else None
         call.consumes(layer.kernel, -2, channels, bias)
@@ -52,11 +68,7 @@ def convolution(call):
         _same_in_each_group(call, channels, filters)
     call.produces(layer.kernel, {-1: filters})
     call.multiplies(layer.kernel, *outputs_of(call))
-    if layer.use_bias:
-        call.produces(layer.bias, {0: filters})
-    call.resize("filters", filters)
-    axes = image(len(call.inputs[0].axes), number, filters)
-    return apply_activation(call, axes, layer.activation)
+    return _image_of(call, number, filters)
 
 
 def _may_cut_groups(call, channels, filters):
@@ -97,15 +109,11 @@ def _same_in_each_group(call, channels, filters):
 def transposed_convolution(call):
     layer = call.layer
     number, channels = split_channels(call, call.inputs[0])
-    filters = call.fresh(layer.filters)
+    filters = _filters(call)
     call.consumes(layer.kernel, -1, channels)
     call.produces(layer.kernel, {-2: filters})
     call.multiplies(layer.kernel, *places(layer, call.inputs[0].shape))
-    if layer.use_bias:
-        call.produces(layer.bias, {0: filters})
-    call.resize("filters", filters)
-    axes = image(len(call.inputs[0].axes), number, filters)
-    return apply_activation(call, axes, layer.activation)
+    return _image_of(call, number, filters)
 
 
 @rule(layers.DepthwiseConv1D, layers.DepthwiseConv2D)
@@ -116,10 +124,7 @@ def depthwise_convolution(call):
     call.produces(layer.kernel, {-2: channels})
     call.multiplies(layer.kernel, *outputs_of(call))
     made = _repeat(channels, layer.depth_multiplier)
-    if layer.use_bias:
-        call.produces(layer.bias, {0: made})
-    axes = image(len(call.inputs[0].axes), number, made)
-    return apply_activation(call, axes, layer.activation)
+    return _image_of(call, number, made)
 
 
 def _repeat(channels, times):
@@ -131,15 +136,11 @@ def _repeat(channels, times):
 def separable_convolution(call):
     layer = call.layer
     number, channels = split_channels(call, call.inputs[0])
-    filters = call.fresh(layer.filters)
+    filters = _filters(call)
     call.consumes(layer.depthwise_kernel, -2, channels)
     between = _repeat(channels, layer.depth_multiplier)
     call.consumes(layer.pointwise_kernel, -2, between)
     call.produces(layer.pointwise_kernel, {-1: filters})
     for kernel in (layer.depthwise_kernel, layer.pointwise_kernel):
         call.multiplies(kernel, *outputs_of(call))
-    if layer.use_bias:
-        call.produces(layer.bias, {0: filters})
-    call.resize("filters", filters)
-    axes = image(len(call.inputs[0].axes), number, filters)
-    return apply_activation(call, axes, layer.activation)
+    return _image_of(call, number, filters)

@@ -57,7 +57,7 @@ def _run(call, cell, keys, step, times):
     """A cell's output at each of so many steps, and the channels of its states."""
     sizes = tree.flatten(cell.state_size)
     if type(cell) in _GATES:
-        units = _cell(call, cell, keys, step.axes[-1], times)
+        units = _cell(call, cell, keys, step.axes[-1], [times])
         return Channels((step.shape[0], cell.units), (None, units)), [units] * len(
             sizes
         )
@@ -68,15 +68,16 @@ def _run(call, cell, keys, step, times):
     return output, [state.axes[-1] for state in states]
 
 
-def _cell(call, cell, keys, features, times):
+def _cell(call, cell, keys, features, positions):
     """One cell: the gates of a unit lie in blocks, and its state is the unit too."""
-    gates = _GATES[type(cell)]
-    units = call.fresh(cell.units)
-    blocks = join([units] * gates, [cell.units] * gates)
+    key = "units" if type(cell) in _GATES else "filters"  # of images
+    gates, size = _GATES.get(type(cell), 4), getattr(cell, key)
+    units = call.fresh(size)
+    blocks = join([units] * gates, [size] * gates)
     bias = cell.bias if cell.use_bias else None
-    folded = bias if not cell.dropout else None  # dropout makes a constant vary
-    call.consumes(cell.kernel, 0, features, folded)
-    call.produces(cell.kernel, {1: blocks})
+    varies = cell.dropout or key == "filters"  # a constant, by dropout or at a border
+    call.consumes(cell.kernel, -2, features, None if varies else bias)
+    call.produces(cell.kernel, {-1: blocks})
     if bias is not None:
         call.produces(bias, {-1: blocks})
     if gates > 1:
@@ -85,11 +86,11 @@ def _cell(call, cell, keys, features, times):
     # A cut unit stays at zero from its zero start if its activation is zero there.
     (after,) = apply_activation(call, (units,), cell.activation, keys + ("activation",))
     call.absorbs(after)
-    call.consumes(cell.recurrent_kernel, 0, units)
-    call.produces(cell.recurrent_kernel, {1: blocks})
+    call.consumes(cell.recurrent_kernel, -2, units)
+    call.produces(cell.recurrent_kernel, {-1: blocks})
     for kernel in (cell.kernel, cell.recurrent_kernel):
-        call.multiplies(kernel, times)
-    call.resize(keys + ("units",), units)
+        call.multiplies(kernel, *positions)
+    call.resize(keys + (key,), units)
     return units
 
 
@@ -97,7 +98,7 @@ def _cell(call, cell, keys, features, times):
 def lone_cell(call):
     """A cell that is called by itself, for one step."""
     step, *initial = call.inputs
-    units = _cell(call, call.layer, (), step.axes[-1], 1)
+    units = _cell(call, call.layer, (), step.axes[-1], [1])
     _begin(call, [units] * len(initial), initial)
     return [(None, units)] * (1 + len(initial))
 
@@ -112,24 +113,11 @@ def convolutional_lstm(call):
     call.pin_all(
         sequence.axes[:number] + sequence.axes[number + 1 :], "moves over them"
     )
-    filters = call.fresh(cell.filters)
-    blocks = join([filters] * 4, [cell.filters] * 4)
-    call.consumes(cell.kernel, -2, channels)
-    call.produces(cell.kernel, {-1: blocks})
-    if cell.use_bias:
-        call.produces(cell.bias, {0: blocks})
-    gate = "recurrent_activation"
-    apply_activation(call, (blocks,), cell.recurrent_activation, gate)
-    (after,) = apply_activation(call, (filters,), cell.activation)
-    call.absorbs(after)
-    call.consumes(cell.recurrent_kernel, -2, filters)
-    call.produces(cell.recurrent_kernel, {-1: blocks})
-    call.resize("filters", filters)
     made = layer.compute_output_shape(sequence.shape)
     made = made[0] if layer.return_state else made
     image_shape = made[:1] + made[-(cell.rank + 1) :]
-    for kernel in (cell.kernel, cell.recurrent_kernel):
-        call.multiplies(kernel, sequence.shape[1], *places(layer, image_shape))
+    positions = sequence.shape[1], *places(layer, image_shape)
+    filters = _cell(call, cell, (), channels, positions)
     state = image(cell.rank + 2, 1 if first else cell.rank + 1, filters)
     for tensor in initial:
         call.pin_all(tensor.axes, "begins with them")
