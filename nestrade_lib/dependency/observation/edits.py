@@ -35,16 +35,12 @@ class Edit:
 
     def within(self, structure, place, stays):
         """A serialized structure with the entry at this place changed."""
-        if not place:
-            old = keras.saving.deserialize_keras_object(structure)
+
+        def change(entry):
+            old = keras.saving.deserialize_keras_object(entry)
             return keras.saving.serialize_keras_object(self.value(old, stays))
-        key, *rest = place
-        if isinstance(structure, dict) and structure.get("class_name") == "__slice__":
-            inner = self.within(structure["config"], place, stays)
-            return {**structure, "config": inner}
-        parts = dict(_parts(structure))
-        parts[key] = self.within(parts[key], rest, stays)
-        return parts if isinstance(structure, dict) else type(structure)(parts.values())
+
+        return _replaced(structure, place, change)
 
 
 def edited(call, edits, stays) -> dict:
@@ -125,6 +121,8 @@ def _replaced(structure, place, change) -> Any:
     if not place:
         return change(structure)
     key, *rest = place
+    if isinstance(structure, dict) and structure.get("class_name") == "__slice__":
+        return {**structure, "config": _replaced(structure["config"], place, change)}
     parts = dict(_parts(structure))
     parts[key] = _replaced(parts[key], rest, change)
     if isinstance(structure, slice):

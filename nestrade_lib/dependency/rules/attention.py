@@ -10,63 +10,63 @@ from nestrade_lib.dependency.rules.dense import affected
 
 @rule(layers.MultiHeadAttention)
 def multi_head_attention(call):
-    layer = call.layer
-    query, value, key = _query_value_key(call)
-    config = call.config
+    tensors, parts, config = _query_value_key(call), _parts(call.layer), call.config
     heads = call.fresh(config["num_heads"])
     key_dim = call.fresh(config["key_dim"])
     value_dim = call.fresh(config["value_dim"])
     if config["key_dim"] == config["value_dim"]:
         # Fused attention on JAX takes heads of one size only: it stays one.
         call.merge(key_dim, value_dim)
-    parts = _parts(layer)
-    _project(call, parts["query"], query, heads, key_dim)
-    _project(call, parts["key"], key, heads, key_dim)
-    _project(call, parts["value"], value, heads, value_dim)
-    if "gate" in parts:
-        _project(call, parts["gate"], query, heads, value_dim)
-    kernel, bias = parts["attention_output"]
-    made = [call.fresh(size) for size in kernel.shape[2:]]
-    _gather(call, kernel, bias, query, heads, value_dim, made)
+    made = [call.fresh(size) for size in parts["attention_output"][0].shape[2:]]
     call.resize("num_heads", heads)
+    call.resize("key_dim", key_dim)
     call.resize("value_dim", value_dim)
-    _shrink_key_dim(call, "key_dim", key_dim, parts["query"])
-    sizes = kernel.shape[2:]
-    call.rewrite(
-        "output_shape",
-        lambda kept: [n if a is None else kept(a) for n, a in zip(sizes, made)],
-    )
-    pairs = query[1:-1], value[1:-1]
-    call.multiplies(None, *pairs, heads, key_dim)
-    call.multiplies(None, *pairs, heads, value_dim)
-    return _outputs(call, query, heads, made)
+    call.rewrite("output_shape", lambda kept: list(map(kept, made)))
+    return _attend(call, tensors, parts, heads, heads, key_dim, value_dim, made)
 
 
 @rule(layers.GroupQueryAttention)
 def grouped_query_attention(call):
     """A key's head and the query heads that read it are cut together."""
-    query, value, key = _query_value_key(call)
-    config = call.config
-    readers = config["num_query_heads"] // config["num_key_value_heads"]
+    tensors, parts, config = _query_value_key(call), _parts(call.layer), call.config
     heads = call.fresh(config["num_key_value_heads"])
+    readers = config["num_query_heads"] // config["num_key_value_heads"]
     query_heads = repeat_each(heads, readers)
     head_dim = call.fresh(config["head_dim"])
-    parts = _parts(call.layer)
-    _project(call, parts["query"], query, query_heads, head_dim)
-    _project(call, parts["key"], key, heads, head_dim)
-    _project(call, parts["value"], value, heads, head_dim)
-    if "gate" in parts:
-        _project(call, parts["gate"], query, query_heads, head_dim)
-    features = query.axes[-1]  # the layer writes as many features as it reads
-    made = [refill(features, np.zeros_like)]
-    kernel, bias = parts["attention_output"]
-    _gather(call, kernel, bias, query, query_heads, head_dim, made)
+    # The layer writes as many features as it reads.
+    made = [refill(tensors[0].axes[-1], np.zeros_like)]
     call.resize("num_key_value_heads", heads)
     call.resize("num_query_heads", query_heads)
-    _shrink_key_dim(call, "head_dim", head_dim, parts["query"])
-    for _ in ("queries with keys", "scores with values"):
-        call.multiplies(None, query[1:-1], value[1:-1], query_heads, head_dim)
-    return _outputs(call, query, query_heads, made)
+    call.resize("head_dim", head_dim)
+    return _attend(call, tensors, parts, heads, query_heads, head_dim, head_dim, made)
+
+
+def _attend(call, tensors, parts, heads, query_heads, key_dim, value_dim, made):
+    """The axes of the outputs, from those of the heads and of what each of them holds."""
+    query, value, key = tensors
+    _project(call, parts["query"], query, query_heads, key_dim)
+    _project(call, parts["key"], key, heads, key_dim)
+    _project(call, parts["value"], value, heads, value_dim)
+    if "gate" in parts:
+        _project(call, parts["gate"], query, query_heads, value_dim)
+    for variable in parts["query"]:
+        # Keras divides scores by sqrt(key_dim): the query makes up for the change.
+        if variable is not None:
+            call.scales(variable, lambda kept: np.sqrt(kept(key_dim) / len(key_dim)))
+    kernel, bias = parts["attention_output"]
+    call.consumes(kernel, 0, query_heads)
+    call.consumes(kernel, 1, value_dim)
+    call.produces(kernel, dict(enumerate(made, start=2)))
+    if bias is not None:
+        call.produces(bias, dict(enumerate(made)))
+    call.multiplies(kernel, query[1:-1])
+    for size in (key_dim, value_dim):
+        call.multiplies(None, query[1:-1], value[1:-1], query_heads, size)
+    output = (*(None for _ in query.axes[:-1]), *made)
+    if not call.kwargs.get("return_attention_scores"):
+        return output
+    between = [None] * (2 * (len(query.axes) - 2))
+    return [output, (None, refill(query_heads, unknown), *between)]
 
 
 def _query_value_key(call):
@@ -97,35 +97,6 @@ def _project(call, part, tensor, heads, size):
     call.activates(tensor[1:-1], heads, size)
     if bias is not None:
         call.produces(bias, {0: heads, 1: size})
-
-
-def _gather(call, kernel, bias, query, heads, size, made):
-    call.consumes(kernel, 0, heads)
-    call.consumes(kernel, 1, size)
-    call.produces(kernel, dict(enumerate(made, start=2)))
-    call.multiplies(kernel, query[1:-1])
-    if bias is not None:
-        call.produces(bias, dict(enumerate(made)))
-
-
-def _shrink_key_dim(call, key, axis, query):
-    """Keras divides scores by sqrt(key_dim): the query makes up for the change."""
-    call.resize(key, axis)
-    if axis is None:
-        return
-    whole = len(axis)
-    for variable in query:
-        if variable is not None:
-            call.scales(variable, lambda kept: np.sqrt(kept(axis) / whole))
-
-
-def _outputs(call, query, heads, made):
-    output = (*(None for _ in query.axes[:-1]), *made)
-    between = [None] * (2 * (len(query.axes) - 2))
-    scores = (None, refill(heads, unknown), *between)
-    if not call.kwargs.get("return_attention_scores"):
-        return output
-    return [output, scores]
 
 
 @rule(layers.Attention, layers.AdditiveAttention)

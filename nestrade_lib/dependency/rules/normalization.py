@@ -14,54 +14,44 @@ from nestrade_lib.dependency.registry import rule
 from nestrade_lib.internals import class_beside
 
 
-@rule(layers.BatchNormalization)
-def batch_normalization(call):
-    """A channel's scale and offset are among the slices that produce it."""
-    layer = call.layer
-    number = layer.axis % len(call.inputs[0].axes)
-    axes = list(call.inputs[0].axes)
+def _scaled(call):
+    """The channels that scale and offset produce, and the axes of the output."""
+    layer, axes = call.layer, list(call.inputs[0].axes)
+    number = layer.axis % len(axes)
     channels = axes[number]
-    for place, axis in enumerate(axes):
-        if place != number:
-            call.pin(axis, "normalizes over them")
-    call.remembers(layer.moving_mean, {0: channels})
-    call.carries(layer.moving_variance, {0: channels})
+    call.pin_all(axes[:number] + axes[number + 1 :], "normalizes over them")
     if layer.center:
         call.produces(layer.beta, {0: channels})
     if layer.scale:
         call.produces(layer.gamma, {0: channels})
-    if channels is not None:
-        axes[number] = refill(
-            channels, np.zeros_like if layer.scale else zero_or_unknown
-        )
-    return tuple(axes)
+    axes[number] = refill(channels, np.zeros_like if layer.scale else zero_or_unknown)
+    return channels, tuple(axes)
+
+
+@rule(layers.BatchNormalization)
+def batch_normalization(call):
+    """A channel's scale and offset are among the slices that produce it."""
+    channels, axes = _scaled(call)
+    call.remembers(call.layer.moving_mean, {0: channels})
+    call.carries(call.layer.moving_variance, {0: channels})
+    return axes
 
 
 @rule(layers.GroupNormalization)
 def group_normalization(call):
-    """The channels that share a mean are one channel, cut together."""
-    layer = call.layer
-    number = layer.axis % len(call.inputs[0].axes)
-    axes = list(call.inputs[0].axes)
-    channels = axes[number]
-    for place, axis in enumerate(axes):
-        if place != number:
-            call.pin(axis, "normalizes over them")
-    if layer.scale:
-        call.produces(layer.gamma, {0: channels})
-    if layer.center:
-        call.produces(layer.beta, {0: channels})
+    """The channels that share a mean are one channel, cut together.
+
+    Within a group the constants that are left have a mean of their own.
+    """
+    channels, axes = _scaled(call)
     if channels is not None:
-        groups = len(channels) if layer.groups == -1 else layer.groups
+        groups = call.layer.groups
+        groups = len(channels) if groups == -1 else groups
         members = np.arange(len(channels)).reshape(groups, -1)
         for column in members.T[1:]:
             call.merge(channels.take(column), channels.take(members[:, 0]))
         call.resize("groups", channels.take(members[:, 0]))
-        # Within a group the constants that are left have a mean of their own.
-        axes[number] = refill(
-            channels, np.zeros_like if layer.scale else zero_or_unknown
-        )
-    return tuple(axes)
+    return axes
 
 
 @rule(layers.LayerNormalization)
