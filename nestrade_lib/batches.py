@@ -33,7 +33,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
-from nestrade_lib.checks import is_whole, require_whole
+from nestrade_lib.checks import is_whole, require, require_whole
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -212,16 +212,10 @@ def _checked(x, y, batch_size, seed, shard, epoch=0):
         ("epoch", epoch, 0),
     ):
         require_whole(name, value, least)
-    if (
-        not isinstance(shard, (tuple, list))
-        or len(shard) != 2
-        or not all(is_whole(number, 0) for number in shard)
-        or shard[0] >= shard[1]
-    ):
-        raise ValueError(
-            "shard: expected a worker's index, from 0, and the number of workers, such "
-            f"as (0, 2), got {shard!r}."
-        )
+    holds = isinstance(shard, (tuple, list)) and len(shard) == 2
+    holds = holds and all(is_whole(n, 0) for n in shard) and shard[0] < shard[1]
+    expected = "a worker's index, from 0, and the number of workers, such as (0, 2)"
+    require(holds, "shard", expected, shard)
     workers = shard[1]
     if batch_size % workers:
         raise ValueError(

@@ -28,16 +28,18 @@ def require_whole(name, value, least=1):
     require(is_whole(value, least), name, expected, value)
 
 
-def require(holds, name, expected, value):
-    """Refuse an argument that is not as expected.
+def require(holds, name, expected, value, advice=""):
+    """Refuse an argument that is not as expected, and say what to do.
 
-    >>> require(False, "limit", "a number", "1")
+    >>> require(False, "limit", "a number", "1", "Leave the quotes away.")
     Traceback (most recent call last):
         ...
-    ValueError: limit: expected a number, got '1'.
+    ValueError: limit: expected a number, got '1'. Leave the quotes away.
     """
     if not holds:
-        raise ValueError(f"{name}: expected {expected}, got {value!r}.")
+        raise ValueError(
+            f"{name}: expected {expected}, got {value!r}. {advice}".strip()
+        )
 
 
 def require_seconds(name, value):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from nestrade_lib.checks import require
+
 MNIST_FILE = Path(__file__).parent / "datasets" / "mnist.npz"
 MNIST_SHA256 = "06af5dfe73b70e3bc1c36439982b18a8d76803db9b544f6fdf838a37fbb01b64"
 FASHION_SHA256 = "5b6d2c4c694a91887af8ab7d039c04f80af3c29378d731c93a538d2e831aa469"
@@ -139,11 +141,9 @@ def read_npz(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
 
 def _check_dtype(dtype):
-    if not isinstance(dtype, str) or dtype not in ("float32", "uint8"):
-        raise ValueError(
-            f"dtype: expected 'float32' (pixels from 0 to 1) or 'uint8' (bytes from 0 "
-            f"to 255), got {dtype!r}."
-        )
+    holds = isinstance(dtype, str) and dtype in ("float32", "uint8")
+    expected = "'float32' (pixels from 0 to 1) or 'uint8' (bytes from 0 to 255)"
+    require(holds, "dtype", expected, dtype)
 
 
 def _as_images(arrays, dtype):

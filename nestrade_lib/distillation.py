@@ -16,7 +16,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from nestrade_lib.checks import is_number
+from nestrade_lib.checks import is_number, require
 from nestrade_lib.surgery import cut
 
 _SOFTMAX = {
@@ -74,10 +74,8 @@ class Distillation:
             ("temperature", lambda x: 1 <= x < np.inf, "a number of at least 1"),
         ):
             value = getattr(self, name)
-            if not (is_number(value) and is_right(value)):
-                raise ValueError(
-                    f"Distillation: expected {name} to be {expected}, got {value!r}."
-                )
+            holds = is_number(value) and is_right(value)
+            require(holds, "Distillation", f"{name} to be {expected}", value)
         kinds = keras.distillation.DistillationLoss, type(None)
         names = "teacher_layer_name", "student_layer_name"
         inside = [name for name in names if getattr(self.loss, name, None)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from nestrade_lib.checks import require
 from nestrade_lib.runtimes import checked_path, require_package
 
 SUFFIXES = {"litert": ".tflite", "litert-int8": ".tflite", "onnx": ".onnx"}
@@ -85,19 +86,14 @@ def export(model, path, to="litert", calibration=None):
 
 
 def _checked(model, path, to):
-    if not (isinstance(to, str) and to in SUFFIXES):
-        raise ValueError(f"to: expected one of {', '.join(SUFFIXES)}, got {to!r}.")
-    if not isinstance(model, keras.Model) or not model.built:
-        raise ValueError(
-            f"model: expected a keras.Model that is built, got {model!r}. "
-            "Call it on a batch first."
-        )
+    is_format = isinstance(to, str) and to in SUFFIXES
+    require(is_format, "to", f"one of {', '.join(SUFFIXES)}", to)
+    holds = isinstance(model, keras.Model) and model.built
+    expected = "a keras.Model that is built"
+    require(holds, "model", expected, model, "Call it on a batch first.")
     path = checked_path(path)
-    if path.suffix != SUFFIXES[to]:
-        raise ValueError(
-            f"path: expected a name that ends in {SUFFIXES[to]!r} for to={to!r}, "
-            f"got {path.name!r}."
-        )
+    expected = f"a name that ends in {SUFFIXES[to]!r} for to={to!r}"
+    require(path.suffix == SUFFIXES[to], "path", expected, path.name)
     if not path.parent.is_dir():
         raise ValueError(
             f"path: there is no folder {str(path.parent)!r}. Make it first."
@@ -123,11 +119,13 @@ def _samples(model, to, calibration):
                 "to='litert-int8' takes samples."
             )
         return None
-    if calibration is None:
-        raise ValueError(
-            "calibration: expected samples for to='litert-int8', got None. Give some 100 "
-            "to 500 of the training inputs, such as x_train[:200]."
-        )
+    require(
+        calibration is not None,
+        "calibration",
+        "samples for to='litert-int8'",
+        calibration,
+        "Give some 100 to 500 of the training inputs, such as x_train[:200].",
+    )
     if not _sample_inputs(model):
         raise ValueError(
             "model: int8 needs a functional or sequential model, whose inputs have names. "
@@ -135,11 +133,8 @@ def _samples(model, to, calibration):
         )
     parts = keras.tree.flatten(_in_order(model, calibration))
     arrays = [np.asarray(part) for part in parts]
-    if len(arrays) != len(model.inputs):
-        raise ValueError(
-            f"calibration: expected {len(model.inputs)} arrays, one per input, "
-            f"got {len(arrays)}."
-        )
+    expected = f"{len(model.inputs)} arrays, one per input"
+    require(len(arrays) == len(model.inputs), "calibration", expected, len(arrays))
     for tensor, array in zip(model.inputs, arrays):
         _check_samples(tensor, array)
     if len({len(array) for array in arrays}) > 1:
@@ -158,11 +153,9 @@ def _in_order(model, calibration):
         return calibration
     if isinstance(nested, dict) and set(nested) == set(calibration):
         return calibration
-    if set(calibration) != set(names):
-        raise ValueError(
-            f"calibration: expected samples by the names {', '.join(map(repr, names))}, "
-            f"got {list(calibration)}."
-        )
+    expected = f"samples by the names {', '.join(map(repr, names))}"
+    holds = set(calibration) == set(names)
+    require(holds, "calibration", expected, list(calibration))
     return [calibration[name] for name in names]
 
 
@@ -170,12 +163,9 @@ def _check_samples(tensor, array):
     expected = ("samples", *tensor.shape[1:])
     fits = array.ndim == len(expected) and len(array)
     fits = fits and all(e in (None, a) for e, a in zip(expected[1:], array.shape[1:]))
-    if not fits:
-        shape = ", ".join("any" if e is None else str(e) for e in expected)
-        raise ValueError(
-            f"calibration: expected an array of shape ({shape}) for the input "
-            f"{tensor.name!r}, got {array.shape}."
-        )
+    shape = ", ".join("any" if e is None else str(e) for e in expected)
+    expected = f"an array of shape ({shape}) for the input {tensor.name!r}"
+    require(fits, "calibration", expected, array.shape)
     holds = array.dtype.kind in "biuf"
     with np.errstate(over="ignore"):  # what the network cannot hold becomes infinite
         holds = holds and np.isfinite(array.astype(tensor.dtype)).all()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
-from nestrade_lib.checks import is_number
+from nestrade_lib.checks import is_number, require
 from nestrade_lib.networks import create_model
 from nestrade_lib.schedule import Budget
 from nestrade_lib.trainer import Nestrade
@@ -65,14 +65,11 @@ def create_optimizer(
     >>> round(float(create_optimizer(0.01).learning_rate), 4)
     0.01
     """
-    is_schedule = isinstance(learning_rate, LearningRateSchedule)
-    if not is_schedule and not (
-        is_number(learning_rate) and math.isfinite(learning_rate) and learning_rate > 0
-    ):
-        raise ValueError(
-            "learning_rate: expected a finite number above 0 or a Keras learning "
-            f"rate schedule, got {learning_rate!r}. 0.001 is a good start for Adam."
-        )
+    is_rate = is_number(learning_rate) and 0 < learning_rate < math.inf
+    holds = is_rate or isinstance(learning_rate, LearningRateSchedule)
+    expected = "a finite number above 0 or a Keras learning rate schedule"
+    advice = "0.001 is a good start for Adam."
+    require(holds, "learning_rate", expected, learning_rate, advice)
     return keras.optimizers.Adam(learning_rate)
 
 
@@ -117,8 +114,8 @@ def create_nestrade_model(
     >>> model.network.get_layer("dense1").kernel_regularizer.__class__.__name__
     'L1'
     """
-    if not (is_number(l1) and math.isfinite(l1) and l1 >= 0):
-        raise ValueError(f"l1: expected a finite number of at least 0, got {l1!r}.")
+    holds = is_number(l1) and 0 <= l1 < math.inf
+    require(holds, "l1", "a finite number of at least 0", l1)
     network = create_model(
         input_shape,
         num_classes,

@@ -65,8 +65,8 @@ def create_model(
     """
     input_shape = _checked_shape(input_shape)
     _check_classes(num_classes)
-    if not is_number(dropout) or not 0 <= dropout < 1:
-        raise ValueError(f"dropout: expected a share in [0, 1), got {dropout!r}.")
+    holds = is_number(dropout) and 0 <= dropout < 1
+    require(holds, "dropout", "a share in [0, 1)", dropout)
 
     def hidden(x, units, name):
         x = keras.layers.Dense(
@@ -191,25 +191,22 @@ def _residual_block(x, width, stride, name):
 
 def _checked_shape(shape):
     expected = (
-        "input_shape: expected (height, width, channels) for images or (features,) "
-        "for vectors, each a whole number above 0 and no batch axis"
+        "(height, width, channels) for images or (features,) for vectors, each a whole "
+        "number above 0 and no batch axis"
     )
-    if not isinstance(shape, (tuple, list)):
-        raise ValueError(f"{expected}, got {shape!r}.")
-    shape = tuple(shape)
+    require(isinstance(shape, (tuple, list)), "input_shape", expected, shape)
+    shape, advice = tuple(shape), ""
     if len(shape) == 2:
-        raise ValueError(
-            f"{expected}, got {shape!r}. For grey images add the channel axis: "
-            f"{(*shape, 1)!r}, and x[..., np.newaxis] for the data."
+        advice = (
+            f"For grey images add the channel axis: {(*shape, 1)!r}, and "
+            "x[..., np.newaxis] for the data."
         )
-    if len(shape) not in (1, 3) or not all(is_whole(size) for size in shape):
-        raise ValueError(f"{expected}, got {shape!r}.")
-    return tuple(int(size) for size in shape)
+    holds = len(shape) in (1, 3) and all(map(is_whole, shape))
+    require(holds, "input_shape", expected, shape, advice)
+    return tuple(map(int, shape))
 
 
 def _check_classes(num_classes):
-    if not is_whole(num_classes, least=2):
-        raise ValueError(
-            f"num_classes: expected a whole number of at least 2, got {num_classes!r}. "
-            "For a yes-or-no question use 2 classes."
-        )
+    advice = "For a yes-or-no question use 2 classes."
+    expected = "a whole number of at least 2"
+    require(is_whole(num_classes, 2), "num_classes", expected, num_classes, advice)

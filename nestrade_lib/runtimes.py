@@ -44,10 +44,8 @@ def load_export(path):
     (3, 2)
     """
     path = checked_path(path)
-    if not path.is_file() or path.suffix not in (".tflite", ".onnx"):
-        raise ValueError(
-            f"path: expected an existing .tflite or .onnx file, got {str(path)!r}."
-        )
+    holds = path.is_file() and path.suffix in (".tflite", ".onnx")
+    require(holds, "path", "an existing .tflite or .onnx file", str(path))
     try:
         return _onnx_runner(path) if path.suffix == ".onnx" else _litert_runner(path)
     except ModuleNotFoundError:

@@ -75,28 +75,30 @@ class Budget:
         self.shares = {cost: share for cost, share in shares if share is not None}
         self.max_accuracy_drop = max_accuracy_drop
         self.measure = measure
-        if measure is not None and not (callable(measure) and latency is not None):
-            raise ValueError(
-                "Budget: expected measure to be a function of a network that gives seconds, "
-                f"beside a share of latency=, got {measure!r}."
-            )
+        require(
+            measure is None or callable(measure) and latency is not None,
+            "Budget",
+            "measure to be a function of a network that gives seconds, beside a share of "
+            "latency=",
+            measure,
+        )
         if not self.shares and max_accuracy_drop is None:
             raise ValueError(
                 "Budget: expected at least one share, as in Budget(macs=0.1)."
             )
         for cost, share in self.shares.items():
-            if not is_number(share) or not 0 < share <= 1:
-                raise ValueError(
-                    f"Budget: expected {cost} to be a share in (0, 1], got {share!r}. "
-                    "0.1 keeps a tenth; 1 cuts nothing."
-                )
-        if max_accuracy_drop is not None and not (
-            is_number(max_accuracy_drop) and 0 < max_accuracy_drop < 100
-        ):
-            raise ValueError(
-                "Budget: expected max_accuracy_drop to be points of accuracy between 0 and 100, "
-                f"got {max_accuracy_drop!r}. 0.5 allows 98.5 % where there were 99.0 %."
-            )
+            holds = is_number(share) and 0 < share <= 1
+            expected = f"{cost} to be a share in (0, 1]"
+            advice = "0.1 keeps a tenth; 1 cuts nothing."
+            require(holds, "Budget", expected, share, advice)
+        drop = max_accuracy_drop
+        require(
+            drop is None or is_number(drop) and 0 < drop < 100,
+            "Budget",
+            "max_accuracy_drop to be points of accuracy between 0 and 100",
+            drop,
+            "0.5 allows 98.5 % where there were 99.0 %.",
+        )
 
     @classmethod
     def of(cls, budget: float | Budget) -> Budget:
@@ -200,8 +202,7 @@ class Schedule:
             is_count = is_whole(count) or (name == "cuts" and count is None)
             rules.append((name, is_count, "a whole number of at least 1"))
         for name, holds, expected in rules:
-            if not holds:
-                raise ValueError(f"Schedule: {name}: expected {expected}, got {self}.")
+            require(holds, f"Schedule: {name}", expected, self)
 
     @classmethod
     def toward(cls, budget: Budget) -> Schedule:

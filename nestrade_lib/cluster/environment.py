@@ -4,7 +4,7 @@ import itertools
 import json
 import re
 
-from nestrade_lib.checks import is_whole
+from nestrade_lib.checks import is_whole, require
 
 ADDRESSES, RANK = "NESTRADE_ADDRESSES", "NESTRADE_RANK"
 SECRET = (
@@ -99,11 +99,8 @@ def _from_kubeflow(environment):
     chief = environment.get("JAX_COORDINATOR_ADDRESS", "")
     port = environment.get("JAX_COORDINATOR_PORT", "")
     chief = f"{chief}:{port}" if port and ":" not in chief else chief
-    if not _ADDRESS.fullmatch(chief):
-        raise ValueError(
-            "JAX_COORDINATOR_ADDRESS: expected the chief's host:port, or its host beside "
-            f"a JAX_COORDINATOR_PORT, got {chief!r}."
-        )
+    expected = "the chief's host:port, or its host beside a JAX_COORDINATOR_PORT"
+    require(_ADDRESS.fullmatch(chief), "JAX_COORDINATOR_ADDRESS", expected, chief)
     # JAX needs the chief's address alone; the others' places are their ranks.
     others = [f"worker-{rank}:0" for rank in range(1, workers)]
     return [chief, *others], _number(environment, "JAX_PROCESS_ID")
@@ -144,8 +141,7 @@ def _require_members(addresses, rank, name):
 
 def _number(environment, name):
     text = environment.get(name, "")
-    if not _is_digits(text):
-        raise ValueError(f"{name}: expected a whole number, got {text!r}.")
+    require(_is_digits(text), name, "a whole number", text)
     return int(text)
 
 

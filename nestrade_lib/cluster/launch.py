@@ -82,11 +82,9 @@ def launch(
     require_whole("workers", workers)
     require_whole("restarts", restarts, 0)
     require_whole("port", port, 0)
-    if port + workers - 1 > 65535:
-        raise ValueError(
-            f"port: expected at most {65536 - workers}, so that {workers} workers have "
-            f"ports up to 65535, got {port}. Give 0 for free ones."
-        )
+    highest = 65536 - workers
+    expected = f"at most {highest}, so that {workers} workers have ports up to 65535"
+    require(port <= highest, "port", expected, port, "Give 0 for free ones.")
     if limit is not None:
         require_seconds("limit", limit)
     require(out is None or hasattr(out, "write"), "out", "a text file", out)

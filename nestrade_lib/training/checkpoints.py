@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nestrade_lib.checks import require
 from nestrade_lib.engines.engine import Engine
 from nestrade_lib.training import folder as files
 
@@ -57,11 +58,9 @@ class Checkpoints:
     """
 
     def __init__(self, folder: str | os.PathLike, engine: Engine | None = None) -> None:
-        if not isinstance(folder, (str, os.PathLike)) or not os.fspath(folder):
-            raise ValueError(
-                f"backup_dir: expected the path of a folder, got {folder!r}. Give None for "
-                "no checkpoints."
-            )
+        is_path = isinstance(folder, (str, os.PathLike)) and os.fspath(folder)
+        expected, advice = "the path of a folder", "Give None for no checkpoints."
+        require(is_path, "backup_dir", expected, folder, advice)
         self.folder = Path(folder)
         self.engine = engine or Engine()
         self._owner = None

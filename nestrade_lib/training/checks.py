@@ -17,23 +17,16 @@ IMPORTANCES = ("kfac", "taylor")
 
 def check_trainer(schedule, importance, ignored_layers, anneal, growth, engine):
     """Refuse settings of a trainer that are out of range, and name what was expected."""
-    if not isinstance(schedule, Schedule):
-        raise ValueError(f"schedule: expected a Schedule, got {schedule!r}.")
-    is_name = isinstance(importance, str) and importance in IMPORTANCES
-    if not (callable(importance) or is_name):
-        raise ValueError(
-            f"importance: expected {' or '.join(map(repr, IMPORTANCES))}, or a function "
-            f"(network, graph) -> scores, got {importance!r}."
-        )
-    if anneal is not None and not (isinstance(anneal, str) and anneal in KINDS):
-        raise ValueError(
-            f"anneal: expected {' or '.join(map(repr, KINDS))}, or None to leave the "
-            f"learning rate to others, got {anneal!r}."
-        )
-    if not (isinstance(growth, str) and growth == "auto" or is_whole(growth)):
-        raise ValueError(
-            f'growth: expected a whole number of at least 1, or "auto", got {growth!r}.'
-        )
+    require(isinstance(schedule, Schedule), "schedule", "a Schedule", schedule)
+    holds = callable(importance) or _is_one_of(IMPORTANCES, importance)
+    names = " or ".join(map(repr, IMPORTANCES))
+    expected = f"{names}, or a function (network, graph) -> scores"
+    require(holds, "importance", expected, importance)
+    names = " or ".join(map(repr, KINDS))
+    expected = f"{names}, or None to leave the learning rate to others"
+    require(anneal is None or _is_one_of(KINDS, anneal), "anneal", expected, anneal)
+    holds = _is_one_of(["auto"], growth) or is_whole(growth)
+    require(holds, "growth", 'a whole number of at least 1, or "auto"', growth)
     if isinstance(ignored_layers, str):
         raise ValueError(
             "ignored_layers: expected a list of layer names, got the string "
@@ -51,6 +44,10 @@ def check_trainer(schedule, importance, ignored_layers, anneal, growth, engine):
         "the engine that nestrade_lib.engines.start() returns",
         engine,
     )
+
+
+def _is_one_of(names, value):
+    return isinstance(value, str) and value in names
 
 
 def check_compiled(network):
@@ -87,17 +84,13 @@ def check_fit(
     counts += [("epochs", epochs, 0), ("initial_epoch", initial_epoch, 0)]
     for name, value, least in counts:
         require_whole(name, value, least)
-    if not is_number(validation_split) or not 0 <= validation_split < 1:
-        raise ValueError(
-            "validation_split: expected a share of at least 0 and below 1, got "
-            f"{validation_split!r}."
-        )
+    holds = is_number(validation_split) and 0 <= validation_split < 1
+    expected = "a share of at least 0 and below 1"
+    require(holds, "validation_split", expected, validation_split)
     is_listed = isinstance(validation_freq, (list, tuple, set, range))
-    if not all(map(is_whole, validation_freq if is_listed else [validation_freq])):
-        raise ValueError(
-            "validation_freq: expected a whole number of at least 1, or a list of "
-            f"epochs counted from 1, got {validation_freq!r}."
-        )
+    holds = all(map(is_whole, validation_freq if is_listed else [validation_freq]))
+    expected = "a whole number of at least 1, or a list of epochs counted from 1"
+    require(holds, "validation_freq", expected, validation_freq)
     if class_weight is not None:
         holds = isinstance(class_weight, dict)
         holds = holds and all(is_whole(label, 0) for label in class_weight)

@@ -131,16 +131,11 @@ def noise_scale(
     require(isinstance(network, keras.Model), "network", "a Keras model", network)
     require_inputs("x", x, network)
     require_arrays("y", y)
-    if len(x) != len(y):
-        raise ValueError(
-            f"y: expected {len(x)} labels, as there are samples, got {len(y)}."
-        )
-    if large % small or large <= small:
-        raise ValueError(
-            f"large: expected a multiple of small={small} above it, got {large}."
-        )
-    if len(x) < large:
-        raise ValueError(f"x: expected at least large={large} samples, got {len(x)}.")
+    expected = f"{len(x)} labels, as there are samples"
+    require(len(x) == len(y), "y", expected, len(y))
+    holds = large % small == 0 and large > small
+    require(holds, "large", f"a multiple of small={small} above it", large)
+    require(len(x) >= large, "x", f"at least large={large} samples", len(x))
     rng = np.random.default_rng(seed)
     gradient = _loss_gradient(network)
     estimate = NoiseScale(small, large, memory=1 - 1 / draws if draws > 1 else 0.0)

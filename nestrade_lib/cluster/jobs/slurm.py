@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from nestrade_lib.checks import require
 from nestrade_lib.cluster.environment import SECRET
 from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
 
@@ -102,10 +103,8 @@ def slurm_script(
     #SBATCH --time=24:00:00
     """
     check(command, nodes, backup_dir, gpus, cpus, hours, restarts, name)
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"backend: expected one of {', '.join(map(repr, BACKENDS))}, got {backend!r}."
-        )
+    expected = f"one of {', '.join(map(repr, BACKENDS))}"
+    require(backend in BACKENDS, "backend", expected, backend)
     minutes, seconds = divmod(round(hours * 3600), 60)
     return _SCRIPT.format(
         name=name,
