@@ -96,12 +96,6 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module", params=["http", "file"])
-def address(request, server):
-    """The site's address: served, and opened from disk."""
-    return server if request.param == "http" else SITE.as_uri()
-
-
 @contextlib.contextmanager
 def opened(browser, url, **context):
     """Visit `url` in a window of its own."""
@@ -120,17 +114,17 @@ def visit(browser):
 
 
 @pytest.fixture(scope="module")
-def seen(browser, address, page_path):
-    """Every page, served and from disk, opened once for all tests."""
-    with opened(browser, f"{address}/{page_path}") as seen:
-        yield seen
-
-
-@pytest.fixture(scope="module")
 def served(browser, server, page_path):
     """Every page as a server gives it, opened once for all tests."""
     with opened(browser, f"{server}/{page_path}", viewport=SCREEN) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def stored(browser, page_path):
+    """Every page, opened from disk."""
+    with opened(browser, f"{SITE.as_uri()}/{page_path}") as stored:
+        yield stored
 
 
 class Visit:

@@ -4,43 +4,33 @@ import json
 
 import pytest
 
+from tests.browser.conftest import SITE
+
 HEAVIEST, HEAVIEST_FRONT = 1.5e6, 0.5e6  # bytes, all files of a page, uncompressed
 
 
-def test_loads_everything_from_the_site(seen, address):
+def assert_complete(visit, address):
+    """Everything came from the site, nothing complained, and all formulas are set."""
     inside = (address, "data:", "blob:")
-    assert [url for url in seen.requests if not url.startswith(inside)] == []
-    assert seen.failed == []
-    assert seen.complaints == []
+    assert [url for url in visit.requests if not url.startswith(inside)] == []
+    assert visit.failed == []
+    assert visit.complaints == []
+    formulas = visit.page.locator("article .math").count()
+    assert visit.page.locator("article .math > mjx-container").count() == formulas
+    assert visit.page.locator("article mjx-merror").count() == 0
 
 
-def test_every_image_has_alternative_text(seen):
+def test_is_complete_as_served(served, server):
+    assert_complete(served, server)
+
+
+def test_is_complete_from_disk(stored):
+    assert_complete(stored, SITE.as_uri())
+
+
+def test_every_image_has_alternative_text(served):
     without = "all => all.filter(i => !i.alt.trim()).map(i => i.src)"
-    assert seen.page.eval_on_selector_all("img", without) == []
-
-
-def test_formulas_are_set(seen):
-    formulas = seen.page.locator("article .math").count()
-    assert seen.page.locator("article .math > mjx-container").count() == formulas
-    assert seen.page.locator("article mjx-merror").count() == 0
-
-
-def test_sliders_work_by_keyboard(seen):
-    for slider in seen.page.locator(".picture-sliders input").all():
-        pictures = slider.locator("xpath=ancestor::div[1]").locator("img")
-        before = [picture.is_visible() for picture in pictures.all()]
-        slider.focus()
-        seen.page.keyboard.press("End")
-        after = [picture.is_visible() for picture in pictures.all()]
-        assert sum(before) == sum(after) == 1 and before != after
-        seen.page.keyboard.press("Home")
-
-
-def test_answers_open_by_keyboard(seen):
-    for answer in seen.page.locator("details.sd-dropdown").all():
-        answer.locator("summary").focus()
-        seen.page.keyboard.press("Enter")
-        assert answer.evaluate("answer => answer.open")
+    assert served.page.eval_on_selector_all("img", without) == []
 
 
 def test_the_picture_of_a_chapter_is_on_its_first_screen(page_path, served):
@@ -101,7 +91,27 @@ def test_launch_button_and_badge_agree(page_path, served):
     assert set(addresses) == {addresses[0]} and addresses[0].endswith(notebook)
 
 
-def test_search_finds_the_first_chapter(address, visit):
+def test_sliders_work_by_keyboard(served):
+    for slider in served.page.locator(".picture-sliders input").all():
+        pictures = slider.locator("xpath=ancestor::div[1]").locator("img")
+        before = [picture.is_visible() for picture in pictures.all()]
+        slider.focus()
+        served.page.keyboard.press("End")
+        after = [picture.is_visible() for picture in pictures.all()]
+        assert sum(before) == sum(after) == 1 and before != after
+        served.page.keyboard.press("Home")
+
+
+def test_answers_open_by_keyboard(served):
+    for answer in served.page.locator("details.sd-dropdown").all():
+        answer.locator("summary").focus()
+        served.page.keyboard.press("Enter")
+        assert answer.evaluate("answer => answer.open")
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_search_finds_the_first_chapter(is_stored, server, visit):
+    address = SITE.as_uri() if is_stored else server
     page = visit(f"{address}/search.html?q=getting+started").page
     results = page.locator("#search-results a[href*='chapters/getting-started.html']")
     results.first.wait_for()
