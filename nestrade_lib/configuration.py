@@ -38,7 +38,11 @@ def configuration(network):
 
 
 def _layer(serialize, layer, objects):
-    if from_keras(type(layer)):
+    kind = type(layer)
+    if (
+        from_keras(kind)
+        and getattr(sys.modules[kind.__module__], kind.__name__) is kind
+    ):
         return serialize(layer)
     try:
         config = serialize(layer)["config"]

@@ -9,13 +9,14 @@ from nestrade_lib.onednn import safe_convolutions
 def loss_of(network, trained, others, batch):
     """The loss of a batch in inference mode, by the values of the network's variables.
 
-    Regularizers see these values, and the means that a loss of several outputs keeps do
-    not outlive the call.
+    Regularizers see these values, layers add their losses, and the means that a loss of
+    several outputs keeps do not outlive the call.
     """
     x, y, sample_weight = batch
-    predicted, _ = network.stateless_call(trained, others, x, training=False)
     variables = network.trainable_variables + network.non_trainable_variables
-    with keras.StatelessScope(zip(variables, [*trained, *others])):
+    values = zip(variables, [*trained, *others])
+    with keras.StatelessScope(values, collect_losses=True):
+        predicted = network(x, training=False)
         return compute_loss(network, x, y, predicted, sample_weight)
 
 

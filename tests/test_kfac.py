@@ -193,6 +193,21 @@ def test_a_loss_may_call_layers_itself():
     assert np.isfinite(kfac.kfac(network, trace(network), [(X, Y, None)])).all()
 
 
+class Energy(keras.layers.Layer):
+    """What it is called on, whose squares it adds to the loss."""
+
+    def call(self, x):
+        self.add_loss(keras.ops.sum(x**2))
+        return x
+
+
+def test_layers_may_add_all_of_the_loss():
+    layers = kl.Dense(6, "relu"), kl.Dense(3), Energy()
+    network = keras.Sequential([keras.Input((8,)), *layers])
+    network.compile("sgd")
+    assert (kfac.kfac(network, trace(network), [(X, None, None)]) > 0).any()
+
+
 @pytest.mark.parametrize("kind", ["own loss", "two outputs", "taught"])
 def test_any_compiled_network_trains_to_its_budget(kind):
     inputs, y = keras.Input((8,)), Y

@@ -6,7 +6,7 @@ import pytest
 from keras import layers as L
 from keras import ops
 
-from nestrade_lib import unroll
+from nestrade_lib import restructure, trace, unroll
 from tests.support.unrolling import NETWORKS
 from tests.support.unrolling.keras_io import Sampling
 from tests.support.unrolling.others import Scaled
@@ -94,9 +94,36 @@ def model_of(call, **parts):
     return Mine()
 
 
+def test_losses_are_those_of_the_original():
+    inputs, original = sample("losses_in_calls")
+    made = unroll(original, inputs)
+    original(inputs), made(inputs)
+    assert len(made.losses) == len(original.losses) == 4
+    one, other = (float(sum(network.losses)) for network in (original, made))
+    np.testing.assert_allclose(one, other, 1e-5)
+    made.compile("sgd", "mse")
+    graph = trace(made)
+    smaller = restructure(made, np.arange(graph.count) % 2 == 0, graph)
+    smaller(inputs)  # which was held to the gradients of the whole loss
+    assert len(smaller.losses) == 4
+
+
 def values(self, x):
     x = self.dense(x)
     return x if ops.max(x) > 0 else -x
+
+
+def asked(self, x, training=None):
+    x = self.dense(x)
+    return self.drop(x) if training else x
+
+
+def test_a_phase_that_layers_decide_as_well_may_be_asked():
+    x = np.ones((2, 4), "float32")
+    original = model_of(asked, drop=L.Dropout(1.0))
+    made = unroll(original, x)
+    np.testing.assert_allclose(*(ops.convert_to_numpy(m(x)) for m in (original, made)))
+    assert not ops.convert_to_numpy(made(x, training=True)).any()
 
 
 def phase(self, x, training=None):
@@ -112,9 +139,8 @@ def weight(self, x):
 
 
 def loss(self, x):
-    x = self.dense(x)
-    self.add_loss(ops.mean(x))
-    return x
+    self.add_loss(ops.ones(()))
+    return self.dense(x)
 
 
 def arrays(self, x):
@@ -140,7 +166,7 @@ def text(self, x):
         (phase, "asks in Python whether it is training"),
         (fixed, "fixes training= of 'drop'"),
         (weight, "/kernel outside of a layer"),
-        (loss, "adds a loss"),
+        (loss, "a loss that its inputs do not decide"),
         (arrays, "does not run"),
         (chance, "gives other values then"),
         (unused, "does not use the weights"),

@@ -40,6 +40,8 @@ def _origins(array, values, ranks):
 
 def _rows(origins, shape, source):
     """For each output axis, which of the source's positions lie at each of its own."""
+    if not origins.ndim:
+        return []
     moved = np.nonzero(origins >= 0)
     channels = np.unravel_index(origins[moved], shape)[source.number]
     rows = []

@@ -28,6 +28,10 @@ def functional(network, inputs=None):
     if has_graph(network) and not any(map(work.is_composite, network.layers)):
         return network
     try:
+        if type(network).call is keras.Model.call:
+            raise CannotUnroll(
+                "has none: compile the network in it that is to be smaller, and cut that"
+            )
         inputs = _symbolic_inputs(network, inputs)
         if not network.built:
             network(inputs)
@@ -86,7 +90,9 @@ def _symbolic_inputs(network, inputs):
     if inputs is None:
         shapes = (network.get_build_config() or {}).get("input_shape")
         if shapes is None:
-            raise CannotUnroll("is not built: call it on a batch, or give inputs=")
+            raise CannotUnroll(
+                "is not built: call it on a batch, or give a few samples as inputs="
+            )
         if isinstance(shapes, dict):
             return {
                 name: keras.Input(shape[1:], name=name)

@@ -1,5 +1,6 @@
 """What a call of a layer is: its tensors, its masks, whether it trains."""
 
+import functools
 import inspect
 import math
 
@@ -16,6 +17,10 @@ class CannotUnroll(Exception):
 def reason_of(error):
     if isinstance(error, CannotUnroll):
         return str(error)
+    if "a TensorFlow function" in str(error):
+        return (
+            "calls TensorFlow's functions (keras.ops has them: ops.relu for tf.nn.relu)"
+        )
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     return f"does not run ({type(error).__name__}: {lines[0][:200]})"
 
@@ -25,11 +30,23 @@ def tensors_of(structure):
     return [x for x in tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
 
 
+class AsksPhase(CannotUnroll):
+    """Python code has to know whether it is training."""
+
+
 class _Phase:
-    """Stands for ``training``, which is decided when the network runs."""
+    """Stands for ``training``, which is decided when the network runs.
+
+    What depends on it in Python is followed as in training, then as in inference: layers
+    such as Dropout decide by themselves, and with them the two are often the same.
+    """
+
+    answer: bool | None = None
 
     def __bool__(self):
-        raise CannotUnroll("asks in Python whether it is training")
+        if self.answer is None:
+            raise AsksPhase("asks in Python whether it is training")
+        return self.answer
 
     def __eq__(self, other):
         return bool(self)
@@ -45,6 +62,27 @@ class _Open(int):
 
 
 OPEN = _Open(1)
+
+
+def in_each_phase(make):
+    """The method, tried with the phase left open, then as in training, then in inference."""
+
+    @functools.wraps(make)
+    def tried(*args):
+        before, refusal = PHASE.answer, None
+        for answer in (before, True, False):
+            PHASE.answer = answer
+            try:
+                return make(*args)
+            except CannotUnroll as error:
+                refusal = refusal or error
+                if not isinstance(refusal, AsksPhase):
+                    break
+            finally:
+                PHASE.answer = before
+        raise refusal
+
+    return tried
 
 
 def without_phase(x):

@@ -1,6 +1,8 @@
 """A made network held against its original, on samples."""
 
+import contextlib
 import functools
+import inspect
 
 import keras
 import numpy as np
@@ -21,30 +23,52 @@ def require_equal(layer, args, kwargs, made, inputs, outputs, masks=()):
     """Run both on samples; of an original that is random, the other is only to be so too.
 
     ``made`` takes ``inputs`` where ``layer`` takes them among ``args`` and ``kwargs``;
-    ``masks`` has pairs of them, a tensor and its mask.
+    ``masks`` has pairs of them, a tensor and its mask. A ``call`` that may ask whether it
+    is training is run in training as well.
     """
+    phases: list = [{}]
+    if "training" in inspect.signature(layer.call).parameters:
+        phases.append({"training": True})
     for length in _LENGTHS:
         draw = functools.partial(_sample, length)
         try:
-            once, again = (
-                _numbers(layer(*given[0], **given[1]), outputs)
-                for given in (draw(inputs, (args, kwargs), masks) for _ in range(2))
-            )
+            runs = [
+                [
+                    _run(layer, draw(inputs, (args, kwargs), masks), phase, outputs)
+                    for _ in range(2)
+                ]
+                for phase in phases
+            ]
         except Exception as refusal:
             error = refusal
             continue
-        is_same = _equal(once, again)
-        runs = [tree.flatten(_run(made, draw(inputs, inputs, masks))) for _ in range(2)]
-        found, again = (run[: len(once)] for run in runs)
-        if _equal(found, again) != is_same or is_same and not _equal(once, found):
-            raise CannotUnroll("gives other values then")
+        for phase, (once, again) in zip(phases, runs):
+            is_same = _equal(once, again)
+            arrays = [draw(inputs, inputs, masks) for _ in range(2)]
+            found, again = (_run(made, ([_alone(x)], {}), phase) for x in arrays)
+            found, again = found[: len(once)], again[: len(once)]
+            if _equal(found, again) != is_same or is_same and not _equal(once, found):
+                raise CannotUnroll(
+                    f"gives other values then{' in training' * bool(phase)}"
+                )
         return
     raise CannotUnroll(f"does not run on samples ({reason_of(error)})")
 
 
-def _run(made, arrays):
-    one = isinstance(arrays, list) and len(arrays) == 1
-    return made(arrays[0] if one else arrays)
+def _run(layer, arguments, phase, outputs=None):
+    """What a layer gives out, in the places of symbolic tensors if these are given."""
+    args, kwargs = arguments
+    stateless = keras.StatelessScope() if phase else contextlib.nullcontext()
+    with stateless:  # in training, no statistics move
+        found = tree.flatten(layer(*args, **{**kwargs, **phase}))
+    if outputs is None:
+        return found
+    pairs = zip(found, tree.flatten(outputs), strict=True)
+    return [y for y, symbol in pairs if isinstance(symbol, keras.KerasTensor)]
+
+
+def _alone(arrays):
+    return arrays[0] if isinstance(arrays, list) and len(arrays) == 1 else arrays
 
 
 def _sample(length, inputs, structure, masks):
@@ -66,12 +90,6 @@ def _array(rng, length, tensor):
     else:
         values = rng.integers(0, 2, shape)
     return keras.ops.convert_to_tensor(values, tensor.dtype)
-
-
-def _numbers(found, outputs):
-    """What was given out in the places of symbolic tensors."""
-    pairs = zip(tree.flatten(found), tree.flatten(outputs), strict=True)
-    return [y for y, symbol in pairs if isinstance(symbol, keras.KerasTensor)]
 
 
 def _equal(one, other):

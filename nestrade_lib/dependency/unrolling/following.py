@@ -12,6 +12,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     CannotUnroll,
     as_taken,
     identity_of,
+    in_each_phase,
     is_graph,
     masks_of,
     place_of,
@@ -20,6 +21,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     without_phase,
 )
 from nestrade_lib.dependency.unrolling.comparison import require_equal
+from nestrade_lib.dependency.unrolling.losses import with_losses
 from nestrade_lib.dependency.unrolling.recording import Recording
 
 
@@ -113,8 +115,6 @@ class Unrolling:
             for inner in layer.layers:
                 inputs = inner(inputs)
             return inputs
-        if getattr(layer, "activity_regularizer", None) is not None:
-            raise CannotUnroll("has an activity regularizer")
         args, kwargs = tree.map_structure(lambda x: as_taken(layer, x), (args, kwargs))
         kwargs = {**kwargs, **masks_of(layer, args, kwargs)}
         arguments = inspect.signature(layer.call).bind(*args, **kwargs)
@@ -125,7 +125,28 @@ class Unrolling:
         if layer.supports_masking:
             first = next(iter(arguments.arguments.values()))
             self._set_masks(layer, first, outputs)
-        return outputs
+        regularizer = getattr(layer, "activity_regularizer", None)
+        if regularizer is None:
+            return outputs
+        name = self.recording.frame.name(f"{layer.name}_activity")
+        return tree.map_structure(
+            keras.layers.Activation(
+                "linear", activity_regularizer=regularizer, name=name
+            ),
+            outputs,
+        )
+
+    def _with_losses(self, outputs):
+        """The outputs of a call, the first of which brings the losses that the call added."""
+        frame, tensors = self.recording.frame, tensors_of(outputs)
+        if not frame.losses or not tensors:
+            return outputs
+        with self.recording.paused():
+            made = with_losses(tensors[0], frame.losses, frame.name("losses"))
+        mask = internals.mask_of(tensors[0])
+        if mask is not None:
+            internals.set_mask(made, mask)
+        return tree.map_structure(lambda x: made if x is tensors[0] else x, outputs)
 
     def _set_masks(self, layer, first, outputs):
         """A layer's own ``compute_mask``; when the network runs, nothing else computes it."""
@@ -141,11 +162,12 @@ class Unrolling:
 
     # Models ---------------------------------------------------------------------
 
+    @in_each_phase
     def root(self, network, inputs):
         """The whole network, its inputs and outputs structured as they were."""
         while True:
             with self.recording.opened(inputs) as frame:
-                outputs = self._follow(network, (inputs,), {})
+                outputs = self._with_losses(self._follow(network, (inputs,), {}))
             if len(tensors_of(outputs)) < len(tree.flatten(outputs)):
                 raise CannotUnroll("gives out something else than tensors")
             made = self._model(frame, inputs, outputs, network.name, network)
@@ -209,6 +231,7 @@ class Unrolling:
             made.outputs,
         )
 
+    @in_each_phase
     def _make(self, layer, args, kwargs, taken, masks):
         symbols = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in taken]
         twins = {id(x): symbol for x, symbol in zip(taken, symbols)}
@@ -218,7 +241,7 @@ class Unrolling:
         self.lost |= {id(twins[n]): twins[n] for n in twins if n in self.lost}
         args, kwargs = tree.map_structure(lambda x: twins.get(id(x), x), (args, kwargs))
         with self.recording.opened(symbols) as frame:
-            outputs = self._follow(layer, args, kwargs)
+            outputs = self._with_losses(self._follow(layer, args, kwargs))
         given = tensors_of(outputs)
         if not given:
             raise CannotUnroll("gives out no tensor")

@@ -23,6 +23,7 @@ class _Frame:
     anchor: object  # a tensor, from which constants are made
     names: set = field(default_factory=set)
     operations: list = field(default_factory=list)
+    losses: list = field(default_factory=list)
 
     def name(self, name):
         """That name, or one like it that nothing else has."""
@@ -55,7 +56,7 @@ class Recording:
                 (keras.Layer, "__call__", self._calling),
                 (keras.Operation, "symbolic_call", self._recording),
                 (keras.Variable, "value", self._guarding),
-                (keras.Layer, "add_loss", self._without_losses),
+                (keras.Layer, "add_loss", self._keeping_losses),
                 (keras.ops, "shape", self._sizing),
             ):
                 stack.enter_context(internals.replaced(owner, name, make))
@@ -86,7 +87,7 @@ class Recording:
             if not self.is_paused:
                 for leaf in tree.flatten((args, kwargs)):
                     if isinstance(leaf, keras.Variable):
-                        raise CannotUnroll(f"uses {leaf.path} in an operation")
+                        raise _beside_layers(leaf)
                 operation = with_known_shape(operation, args)
                 if not internals.inputs_of(operation):  # it is new
                     self.frame.operations.append(operation)
@@ -106,18 +107,20 @@ class Recording:
     def _guarding(self, value):
         def guarded(variable):
             if not self.is_paused:
-                raise CannotUnroll(f"reads {variable.path} outside of a layer")
+                raise _beside_layers(variable)
             return value.fget(variable)
 
         return property(guarded)
 
-    def _without_losses(self, add_loss):
-        def refused(layer, loss):
-            if not self.is_paused:
-                raise CannotUnroll("adds a loss")
-            return add_loss(layer, loss)
+    def _keeping_losses(self, add_loss):
+        def kept(layer, loss):
+            if self.is_paused:
+                return add_loss(layer, loss)
+            if len(tensors_of(loss)) < len(tree.flatten(loss)):
+                raise CannotUnroll("adds a loss that its inputs do not decide")
+            self.frame.losses += tree.flatten(loss)
 
-        return refused
+        return kept
 
     def lifted(self, x):
         """A constant as a symbolic tensor: a layer with weights is called on it."""
@@ -129,3 +132,10 @@ class Recording:
             keras.utils.standardize_dtype(x.dtype),
         )
         return keras.ops.add(zero, x)
+
+
+def _beside_layers(variable):
+    return CannotUnroll(
+        f"reads {variable.path} outside of a layer (let a layer of its own, which is kept, "
+        "hold that weight and apply it)"
+    )

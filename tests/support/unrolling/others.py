@@ -178,3 +178,30 @@ def layer_in_a_chain_and_beside_it():
     chain = keras.Sequential([keras.Input((4,)), shared, L.Dense(4)])
     whole = keras.Model(chain.inputs, L.Dense(4)(chain(chain.inputs[0])))
     return keras.Model(x, L.Dense(2)(whole(x) + shared(x)))
+
+
+class Penalized(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.out = L.Dense(6, "relu"), L.Dense(4)
+
+    def call(self, x):
+        x = self.dense(x)
+        self.add_loss(0.1 * ops.sum(x**2))
+        return self.out(x)
+
+
+@network((4,))
+def losses_in_calls():
+    class Losses(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.block = Penalized(activity_regularizer="l1")
+            self.hidden, self.out = L.Dense(6, "relu"), L.Dense(2)
+
+        def call(self, x):
+            x = self.hidden(self.block(x))
+            self.add_loss([ops.sum(x), ops.sum(ops.abs(x))])
+            return self.out(x)
+
+    return Losses()
