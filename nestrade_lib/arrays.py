@@ -110,6 +110,12 @@ def require_inputs(name, values, network):
     require(fits, name, f"samples of shape {expected}", shape)
 
 
+def input_structure(network):
+    """The symbolic inputs of a functional network or a chain, nested as it takes them."""
+    is_chain = isinstance(network, keras.Sequential)  # which may have no ``input``
+    return network.inputs[0] if is_chain else network.input
+
+
 def input_shapes(network, values):
     """The shape of one sample of each of a network's inputs; None where arrays have none.
 

@@ -18,6 +18,7 @@ from keras import ops
 
 from nestrade_lib.checks import is_number, require
 from nestrade_lib.surgery import cut
+from nestrade_lib.variables import assign
 
 _SOFTMAX = {
     "sparse_categorical_crossentropy": keras.losses.SparseCategoricalCrossentropy,
@@ -207,8 +208,7 @@ class Teacher:
 
     def load(self, arrays):
         """Take other weights, one array per variable."""
-        for variable, array in zip(self.network.variables, arrays, strict=True):
-            variable.assign(array)
+        assign(self.network.variables, arrays)
         self._arrays = None
 
     def attach(self, network: keras.Model) -> None:

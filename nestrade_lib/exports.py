@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import input_structure
 from nestrade_lib.checks import require
 from nestrade_lib.runtimes import checked_path, require_package
 
@@ -148,7 +149,7 @@ def _samples(model, to, calibration):
 def _in_order(model, calibration):
     """Samples in the order of the inputs: a dict may name them, or be nested as they are."""
     names = [tensor.name for tensor in model.inputs]
-    nested = None if isinstance(model, keras.Sequential) else model.input
+    nested = input_structure(model)
     if not isinstance(calibration, dict):
         return calibration
     if isinstance(nested, dict) and set(nested) == set(calibration):
@@ -217,12 +218,11 @@ def _sample_inputs(model):
 
 def _signature(model):
     """What the network takes, as Keras' exports want it: one argument, as it is nested."""
-    nested = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
     def spec(x):
         return keras.InputSpec(shape=x.shape, dtype=x.dtype, name=x.name)
 
-    return [keras.tree.map_structure(spec, nested)]
+    return [keras.tree.map_structure(spec, input_structure(model))]
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from keras import ops
 from nestrade_lib.arrays import arrays_of, map_arrays
 from nestrade_lib.gradients import gradient_of, loss_of
 from nestrade_lib.readers import readers_of, watched
-from nestrade_lib.surgery.slices import value
+from nestrade_lib.variables import tensors_of
 
 DAMPING = 1e-3  # of A, as a share of its diagonal
 STEPS = 128  # greedy steps of a layer: the channels of wider ones go several at a time
@@ -189,10 +189,7 @@ def _probed_loss(network, factors):
 def _add_batch(network, factors, gradient, batch):
     """Add a batch to A, the moments of what is read, and G, those of the gradients."""
     x, y, sample_weight = map_arrays(ops.convert_to_tensor, batch)
-    trained, others = (
-        [ops.convert_to_tensor(value(v)) for v in variables]
-        for variables in (network.trainable_variables, network.non_trainable_variables)
-    )
+    trained, others = tensors_of(network)
     called, probes = [], []
 
     def on_input(reader, x):

@@ -21,7 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from nestrade_lib.internals import replaced
-from nestrade_lib.surgery.slices import value
+from nestrade_lib.variables import value
 
 
 class Reader:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from nestrade_lib.arrays import input_structure
 from nestrade_lib.dependency.labels import sized
 from nestrade_lib.surgery import cut
 
@@ -57,8 +58,7 @@ def measure_latency(
     def batch(x):
         return np.zeros((batch_size, *x.shape[1:]), x.dtype)
 
-    sequential = isinstance(network, keras.Sequential)  # it may have no .input
-    inputs = network.inputs[0] if sequential else network.input
+    inputs = input_structure(network)
     tensors = sized(keras.tree.flatten(inputs), shapes)
     inputs = keras.tree.pack_sequence_as(inputs, list(map(batch, tensors)))
     network.predict_on_batch(inputs)  # traces

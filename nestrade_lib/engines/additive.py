@@ -14,6 +14,7 @@ import tensorflow as tf
 from nestrade_lib.arrays import arrays_of, map_arrays, rows_of
 from nestrade_lib.engines.feeding import spread
 from nestrade_lib.internals import compute_loss
+from nestrade_lib.variables import assign, values_of
 
 ROWS = 16  # of each replica
 ORDERS = 3  # rows of like sums may hide a coupling
@@ -27,12 +28,11 @@ def require_additive(engine, network, batch):
         return
     batch = map_arrays(lambda a: keras.ops.convert_to_numpy(a[:rows]), batch)
     held = [*network.non_trainable_variables, *network.metrics_variables]
-    before = [keras.ops.convert_to_numpy(v).copy() for v in held]
+    before = values_of(held)
     try:
         pairs = _losses(engine, network, batch, rows)
     finally:
-        for variable, value in zip(held, before):
-            variable.assign(value)
+        assign(held, before)
     for whole, parts in pairs:
         if abs(parts - whole) > _allowed(network) * max(abs(whole), 1e-3):
             raise ValueError(_refusal(engine, network, rows, whole, parts))

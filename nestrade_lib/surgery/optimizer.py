@@ -3,7 +3,7 @@
 import contextlib
 
 from nestrade_lib.internals import is_decayed, recorded_slots, trained_variables
-from nestrade_lib.surgery.slices import value
+from nestrade_lib.variables import value
 
 
 class UnsliceableOptimizer(ValueError):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from nestrade_lib.configuration import configuration
+from nestrade_lib.arrays import input_structure
 from nestrade_lib.internals import all_layers
 
 
@@ -27,7 +27,8 @@ def random_inputs(network, samples=4, unknown=16, seed=0):
     """
     rng = np.random.default_rng(seed)
     arrays = []
-    for tensor in keras.tree.flatten(network.inputs):
+    structure = input_structure(network)
+    for tensor in keras.tree.flatten(structure):
         shape = (samples, *(unknown if n is None else n for n in tensor.shape[1:]))
         if "string" in tensor.dtype:
             arrays.append(random_words(network, shape, rng))
@@ -35,10 +36,7 @@ def random_inputs(network, samples=4, unknown=16, seed=0):
             arrays.append(rng.normal(size=shape).astype("float32"))
         else:
             arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
-    if isinstance(network, keras.Sequential):
-        return arrays[0]
-    names = iter(arrays)
-    return _shaped_as(configuration(network)[0]["input_layers"], names)
+    return keras.tree.pack_sequence_as(structure, arrays)
 
 
 def random_words(network, shape, rng):
@@ -49,12 +47,3 @@ def random_words(network, shape, rng):
     are_split = any(isinstance(each, keras.layers.TextVectorization) for each in known)
     texts = rng.choice(words, size=(*shape, 8 if are_split else 1))
     return np.apply_along_axis(" ".join, -1, texts) if are_split else texts[..., 0]
-
-
-def _shaped_as(structure, arrays):
-    """The arrays in the structure in which the network takes its inputs."""
-    if isinstance(structure, dict):
-        return {key: _shaped_as(structure[key], arrays) for key in sorted(structure)}
-    if len(structure) == 3 and isinstance(structure[0], str):
-        return next(arrays)
-    return [_shaped_as(part, arrays) for part in structure]

@@ -1,9 +1,9 @@
 """Arrays of the original network turned into those of the smaller one."""
 
-import keras
 import numpy as np
 
 from nestrade_lib.names import variable_paths
+from nestrade_lib.variables import value
 
 EVERY_ROLE = ("produce", "consume", "carry", "state")
 
@@ -90,11 +90,3 @@ def values(network):
     """The values of a network's variables, by path."""
     paths = variable_paths(network.variables)
     return {paths[id(v)]: value(v) for v in network.variables}
-
-
-def value(variable):
-    """A variable's value as a NumPy array."""
-    held = variable.value
-    if hasattr(held, "read_value"):  # TensorFlow's, which replicas may share
-        held = held.read_value()
-    return keras.ops.convert_to_numpy(held)

@@ -24,7 +24,8 @@ from nestrade_lib.surgery.rounding import (
     nudged,
     tolerance,
 )
-from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, value, values
+from nestrade_lib.surgery.slices import EVERY_ROLE, Slices, values
+from nestrade_lib.variables import value
 
 
 def verify(

@@ -8,6 +8,8 @@ those that compare epochs. :func:`require_finite` stops a training that has dive
 import keras
 import numpy as np
 
+from nestrade_lib.variables import assign
+
 
 class CallbackAdapter(keras.callbacks.Callback):
     """Passes one piece of an epoch on to callbacks that know only the whole.
@@ -33,8 +35,7 @@ class CallbackAdapter(keras.callbacks.Callback):
         # Keras has just reset the metrics.
         variables = self.model.metrics_variables
         if self.metrics is not None and len(self.metrics) == len(variables):
-            for variable, value in zip(variables, self.metrics, strict=True):
-                variable.assign(value)
+            assign(variables, self.metrics)
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.go_on:

@@ -11,6 +11,7 @@ import threading
 import keras
 
 from nestrade_lib.internals import has_value, open_scopes
+from nestrade_lib.variables import assign, values_of
 
 
 @contextlib.contextmanager
@@ -20,13 +21,12 @@ def values_kept(variables, values=None):
         yield
         return
     if values is None:
-        values = [keras.ops.convert_to_numpy(v).copy() for v in variables]
+        values = values_of(variables)
     try:
         yield
     except BaseException as error:
         if not all(map(has_value, variables)):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+            assign(variables, values)
         # Keras' own cleaning up may have failed on the lost values.
         if isinstance(error.__context__, KeyboardInterrupt):
             raise error.__context__ from None

@@ -22,7 +22,7 @@ import numpy as np
 from nestrade_lib.arrays import require_arrays, require_inputs
 from nestrade_lib.checks import require, require_whole
 from nestrade_lib.gradients import gradient_of, loss_of
-from nestrade_lib.surgery.slices import value
+from nestrade_lib.variables import tensors_of
 
 
 class NoiseScale:
@@ -150,10 +150,7 @@ def noise_scale(
 
 def _loss_gradient(network):
     """The gradient of the loss in inference mode, as one vector of float64."""
-    weights, others = (
-        [keras.ops.convert_to_tensor(value(v)) for v in variables]
-        for variables in (network.trainable_variables, network.non_trainable_variables)
-    )
+    weights, others = tensors_of(network)
 
     def loss(weights, x, y):
         return loss_of(network, weights, others, (x, y, None))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 
-import keras
 import numpy as np
 
 from nestrade_lib.choice import choose, smallest
@@ -16,6 +15,7 @@ from nestrade_lib.optimizer_wrapper import unwrapped
 from nestrade_lib.surgery import RefusedCut, restructure, unroll
 from nestrade_lib.surgery.rehearsal import rehearse
 from nestrade_lib.training.budgeted_costs import BudgetedCosts
+from nestrade_lib.variables import assign, values_of
 
 
 class PrunedNetwork:
@@ -238,17 +238,6 @@ class PrunedNetwork:
                 if y is not None and self.network.loss is not None:
                     self.network.compute_loss(x, y, predicted)
                 self.network.compute_metrics(x, y, predicted)
-
-
-def values_of(variables):
-    """Copies of the values of variables, as NumPy arrays."""
-    return [keras.ops.convert_to_numpy(v).copy() for v in variables]
-
-
-def assign(variables, values):
-    """Give variables these values, in order."""
-    for variable, array in zip(variables, values, strict=True):
-        variable.assign(array)
 
 
 def _ids(variables):

@@ -24,11 +24,11 @@ from nestrade_lib.training.callbacks import (
     show_network,
 )
 from nestrade_lib.training.interrupts import interrupts_deferred, values_kept
-from nestrade_lib.training.pruned_network import assign, values_of
 from nestrade_lib.training.rescale import grow_if_due
 from nestrade_lib.training.state import Within
 from nestrade_lib.training.termination import Termination, end_if_asked
 from nestrade_lib.training.timetable import Timetable
+from nestrade_lib.variables import assign, values_of
 
 SAMPLES = 512  # of which the curvature of the loss is estimated
 

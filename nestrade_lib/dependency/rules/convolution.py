@@ -10,7 +10,8 @@ from nestrade_lib.dependency.rules.activation import apply_activation
 
 def split_channels(call, channels):
     """The channel axis of an image tensor; labelled places are never cut."""
-    number = 1 if call.layer.data_format == "channels_first" else len(channels.axes) - 1
+    is_first = getattr(call.layer, "data_format", None) == "channels_first"
+    number = 1 if is_first else len(channels.axes) - 1
     for place, axis in enumerate(channels.axes):
         if place != number:
             call.pin(axis, "moves over them")

@@ -9,6 +9,7 @@ run so, or does not give the same then, stays one layer.
 import keras
 from keras import tree
 
+from nestrade_lib.arrays import input_structure
 from nestrade_lib.configuration import own_classes
 from nestrade_lib.dependency.registry import find_rule
 from nestrade_lib.dependency.sharing import held_apart
@@ -85,8 +86,7 @@ def _is_known(layer):
 
 def _symbolic_inputs(network, inputs):
     if inputs is None and is_graph(network):
-        chain = isinstance(network, keras.Sequential)
-        return network.inputs[0] if chain else network.input
+        return input_structure(network)
     if inputs is None:
         shapes = (network.get_build_config() or {}).get("input_shape")
         if shapes is None:
