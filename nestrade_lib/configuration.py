@@ -24,12 +24,11 @@ def configuration(network):
         if isinstance(obj, keras.Operation):
             return _layer(serialize, obj, objects)
         is_object = hasattr(obj, "get_config")
-        if isinstance(obj, type) or not (is_object or callable(obj)) or from_keras(obj):
+        if isinstance(obj, type) or not (is_object or callable(obj)) or _is_named(obj):
             return serialize(obj)
-        name = f"object {len(objects)}"
-        objects[name] = _Copies(obj) if is_object else obj
-        kind = type(obj).__name__ if is_object else "function"
-        return _reference(kind, {} if is_object else name, name)
+        if is_object:
+            return _reference(objects, _Copies(obj), type(obj).__name__, {})
+        return _reference(objects, obj)
 
     with watched_serialization(watch):
         config = network.get_config()
@@ -37,27 +36,39 @@ def configuration(network):
     return restored, objects
 
 
+def _is_named(obj):
+    """Whether Keras finds it by its name: ``keras.ops.gelu`` is not the activation "gelu"."""
+    name = getattr(obj, "__name__", None)  # of a function
+    namesake = None if name is None else getattr(keras.activations, name, None)
+    return from_keras(obj) and (name is None or namesake is obj)
+
+
 def _layer(serialize, layer, objects):
     kind = type(layer)
-    if (
-        from_keras(kind)
-        and getattr(sys.modules[kind.__module__], kind.__name__) is kind
-    ):
-        return serialize(layer)
+    is_known = from_keras(kind)
+    is_known = is_known and getattr(sys.modules[kind.__module__], kind.__name__) is kind
     try:
-        config = serialize(layer)["config"]
+        description = serialize(layer)
     except Exception:  # no get_config, or one that fails: the layer itself is left
-        config = {"name": layer.name}
+        if is_known:
+            raise
+        description = {"config": {"name": layer.name}}
+    config = description["config"]
+    if isinstance(layer, keras.layers.Lambda) and "function" in config:
+        config["function"] = _reference(objects, layer.function)  # code has no globals
+    if is_known:
+        return description
+    return _reference(objects, _Layers(layer), type(layer).__name__, config)
+
+
+def _reference(objects, obj, kind="function", config=None):
+    """What names an object of one's own where Keras looks for one."""
     name = f"object {len(objects)}"
-    objects[name] = _Layers(layer)
-    return _reference(type(layer).__name__, config, name)
-
-
-def _reference(kind, config, name):
+    objects[name] = obj
     return {
         "module": "builtins",
         "class_name": kind,
-        "config": config,
+        "config": name if config is None else config,
         "registered_name": name,
     }
 

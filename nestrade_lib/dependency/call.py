@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import keras
 import numpy as np
-from keras import activations, tree
+from keras import tree
 
 from nestrade_lib.arrays import in_order
 from nestrade_lib.dependency.frozen import FROZEN
@@ -210,30 +210,6 @@ class Call:
         edits[place] = lambda stays, value: edit.within(
             before(stays, value), inside, stays
         )
-
-    def refers_to(self, key, function):
-        """The configuration value ``key`` stays this very function.
-
-        Keras' configuration holds only its name, which may find another function
-        (``jax.nn.gelu`` is not ``keras.activations.gelu``), or none.
-        """
-        namesake = getattr(activations, getattr(function, "__name__", ""), None)
-        if (
-            not callable(function)
-            or function is namesake
-            or hasattr(function, "get_config")
-        ):
-            return
-        keys = key if isinstance(key, tuple) else (key,)
-        name = f"function of {'/'.join(map(str, self.path + keys))}"
-        self.record.custom_objects[name] = function
-        reference = {
-            "module": "builtins",
-            "class_name": "function",
-            "config": name,
-            "registered_name": name,
-        }
-        self.rewrite(keys, lambda kept: dict(reference))
 
     # Results ----------------------------------------------------------------
 

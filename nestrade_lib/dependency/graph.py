@@ -63,8 +63,6 @@ class ChannelGraph:
         By variable path, ``factor(kept)``: what a cut multiplies the variable by.
     edits : dict of tuple to callable
         By place in the configuration, ``edit(kept, value)``: its value after a cut.
-    custom_objects : dict of str to object
-        Classes and functions that the configuration names and Keras does not have.
     products, activations, parameters : list of (int, list of ndarray)
         What makes up the MACs, the bytes of activations and the parameters of one
         sample: each a number, times the positions left along axes of these groups. In
@@ -80,7 +78,6 @@ class ChannelGraph:
             for fold in record.folds.values()
             if np.nan_to_num(fold.source.fill).any()
         ]
-        self.custom_objects = record.custom_objects
         self.unsupported = record.unsupported
         self.labels = {}
         self.roles = {}

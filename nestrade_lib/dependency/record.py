@@ -84,4 +84,3 @@ class Record:
     applications: list = field(default_factory=list)
     products: list = field(default_factory=list)
     activations: list = field(default_factory=list)
-    custom_objects: dict = field(default_factory=dict)

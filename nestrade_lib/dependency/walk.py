@@ -91,7 +91,6 @@ class Walk:
         self.met.add(call.name)
         is_ignored = bool(call.path) and call.name in self.ignored_layers
         if is_ignored and not is_by_keras(layer):
-            keep_functions(call)
             return self._uncut(call, IGNORED)
         labels, products = self.record.labels.count, len(self.record.products)
         try:
@@ -116,7 +115,6 @@ class Walk:
         made = np.arange(labels, self.record.labels.count)
         self.record.labels.pin(made, call.name, "cannot be followed")
         del self.record.products[products:]
-        keep_functions(call)
         return self._uncut(call, "cannot be followed")
 
     def _layer(self, call: Call):
@@ -150,7 +148,6 @@ class Walk:
         """The axes of the outputs of a layer or operation without weights and rule."""
         if not any(x.has_channels for x in call.inputs):
             return None
-        keep_functions(call)
         axes, reason = follow(call, call.layer, call.args, call.kwargs)
         if axes is None:
             kind = type(call.layer).__name__
@@ -244,13 +241,6 @@ def with_tensors(arguments, tensors):
         lambda leaf: tensors[id(leaf)] if isinstance(leaf, keras.KerasTensor) else leaf,
         arguments,
     )
-
-
-def keep_functions(call):
-    """Keep a layer's functions themselves: from its code alone a Lambda has no globals."""
-    for key in ("function", "activation", "recurrent_activation"):
-        if key in call.config:
-            call.refers_to(key, getattr(call.layer, key, None))
 
 
 def is_by_keras(layer):

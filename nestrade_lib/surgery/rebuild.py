@@ -41,9 +41,7 @@ def cut(network, mask, graph=None, compiled=True):
     with strategy_scope(network):
         initializers = {}
         with blank_variables(initializers):
-            smaller = from_configuration(
-                type(network), config, {**objects, **graph.custom_objects}
-            )
+            smaller = from_configuration(type(network), config, objects)
         pairs = list(paired_variables(network, smaller))
         require_sharing(pairs)
         new = slices.carry(values(network))

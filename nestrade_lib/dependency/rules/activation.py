@@ -25,11 +25,10 @@ tanhshrink threshold"""
 _MIXING = "softmax log_softmax sparsemax"
 
 
-def apply_activation(call: Call, axes, function, key="activation") -> tuple:
-    """Axes after an activation function (or layer), in the configuration at ``key``."""
+def apply_activation(call: Call, axes, function) -> tuple:
+    """Axes after an activation function (or layer)."""
     if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
         return elementwise(axes, function)
-    call.refers_to(key, function)
     if not any((axis.labels >= 0).any() for axis in axes if axis is not None):
         return tuple(axes)  # nothing that may be cut passes through it
     if function in _named(_MIXING):

@@ -81,10 +81,9 @@ def _cell(call, cell, keys, features, positions):
     if bias is not None:
         call.produces(bias, {-1: blocks})
     if gates > 1:
-        gate = keys + ("recurrent_activation",)
-        apply_activation(call, (blocks,), cell.recurrent_activation, gate)
+        apply_activation(call, (blocks,), cell.recurrent_activation)
     # A cut unit stays at zero from its zero start if its activation is zero there.
-    (after,) = apply_activation(call, (units,), cell.activation, keys + ("activation",))
+    (after,) = apply_activation(call, (units,), cell.activation)
     call.absorbs(after)
     call.consumes(cell.recurrent_kernel, -2, units)
     call.produces(cell.recurrent_kernel, {-1: blocks})
