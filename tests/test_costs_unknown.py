@@ -83,6 +83,29 @@ def test_the_products_of_an_own_call_are_seen_when_it_runs():
     assert not costs.unknown and float(layer.calls.value) == before
 
 
+class Cell(keras.Layer):
+    state_size = 6
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 6))
+        self.again = self.add_weight(shape=(6, 6))
+
+    def call(self, x, states):
+        h = keras.ops.tanh(x @ self.kernel + keras.ops.matmul(states[0], self.again))
+        return h, [h]
+
+
+def test_a_cell_without_a_rule_costs_what_it_does_at_each_step():
+    layers = [kl.Dense(8), kl.Dense(8), kl.RNN(Cell(name="mine")), kl.Dense(2)]
+    network = keras.Sequential([keras.Input((5, 4)), *layers])
+    with pytest.warns(UserWarning, match="as they are.*'mine'"):
+        graph = trace(network)
+    mask = random_cut(graph)
+    foreseen = ChannelCosts(graph).total(mask)
+    assert count_costs(network).macs == 5 * (4 * 8 + 8 * 8 + 8 * 6 + 6 * 6) + 6 * 2
+    assert foreseen["macs"] == count_costs(restructure(network, mask, graph)).macs
+
+
 @keras.saving.register_keras_serializable("test_costs")
 class Block(keras.Layer):
     """A layer of layers, with a weight of its own that nothing multiplies."""

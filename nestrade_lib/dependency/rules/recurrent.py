@@ -4,7 +4,7 @@ from keras import layers, tree
 
 from nestrade_lib.dependency.call import tensors_in
 from nestrade_lib.dependency.labels import Channels, join
-from nestrade_lib.dependency.registry import find_rule, rule
+from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.activation import apply_activation
 from nestrade_lib.dependency.rules.convolution import image, places
 
@@ -61,8 +61,6 @@ def _run(call, cell, keys, step, times):
         return Channels((step.shape[0], cell.units), (None, units)), [units] * len(
             sizes
         )
-    if find_rule(cell) is None:
-        call.refuse(f"no rule says how channels pass through its {type(cell).__name__}")
     states = [Channels((step.shape[0], size), (None, None)) for size in sizes]
     output, *states = call.inner(cell, keys, [step, states], times=times)
     return output, [state.axes[-1] for state in states]
