@@ -128,10 +128,12 @@ def test_methods_of_training_are_kept_with_what_they_use(tmp_path):
     np.testing.assert_allclose(*answers, rtol=1e-5)
 
 
-def test_a_subclassed_model_that_was_never_called_needs_inputs():
-    network = Classifier()
+@pytest.mark.parametrize("kind", [Classifier, keras.Sequential])
+def test_a_model_that_was_never_called_needs_inputs(kind):
+    layers = [L.Dense(8, "relu", name="first"), L.Dense(3)]
+    network = kind() if kind is Classifier else kind(layers)
     network.compile("adam", "sparse_categorical_crossentropy")
-    with pytest.raises(ValueError, match="call it on a batch, or give inputs="):
+    with pytest.raises(ValueError, match="not built: .*a few samples as inputs="):
         Nestrade(network)
     assert Nestrade(network, 0.5, inputs=X[:2]).widths["first"] == 8
 

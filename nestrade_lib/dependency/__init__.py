@@ -170,6 +170,6 @@ def require_built(network):
         and not network.inputs
     ):
         raise ValueError(
-            f"{network.name!r} is not built: give it a keras.Input, or call "
-            "network.build(input_shape) first."
+            f"{network.name!r} is not built: give it a keras.Input, call "
+            "network.build(input_shape) first, or give Nestrade a few samples as inputs=."
         )

@@ -25,6 +25,12 @@ def functional(network, inputs=None):
     """The functional network of the same layers, weights and outputs: see ``unroll``."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"network is a keras.Model; got {type(network).__name__}.")
+    if (
+        isinstance(network, keras.Sequential)
+        and not network.built
+        and inputs is not None
+    ):
+        network(_symbolic_inputs(network, inputs))  # as Keras' fit builds it
     work = Unrolling(_is_known, _holders(network))
     if has_graph(network) and not any(map(work.is_composite, network.layers)):
         return network
