@@ -11,6 +11,7 @@ one line on standard error. Results are written whole or not at all.
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -175,30 +176,26 @@ def _add_export(commands, shared):
     add("--force", action="store_true", help="replace --out where it exists")
 
 
-def _count(text):
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, got {text}")
-    return number
+def _number(name, read, holds, expected):
+    """A reader of numbers for which something holds, by the name that argparse shows."""
+
+    def parse(text):
+        number = read(text)
+        if not holds(number):
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text}")
+        return number
+
+    parse.__name__ = name
+    return parse
 
 
-def _positive(text):
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a positive number, got {text}")
-    return number
-
-
-def _seed(text):
-    number = int(text)
-    if not 0 <= number < 2**32:
-        raise argparse.ArgumentTypeError(f"expected 0 to 2**32 - 1, got {text}")
-    return number
+_count = _number("whole number", int, lambda n: n >= 1, "at least 1")
+_seed = _number("whole number", int, lambda n: 0 <= n < 2**32, "0 to 2**32 - 1")
+_positive = _number("number", float, lambda x: 0 < x < math.inf, "a positive number")
 
 
 def _shape(text):
     return tuple(map(_count, text.replace("x", ",").split(",")))
 
 
-_count.__name__ = _seed.__name__ = "whole number"
-_positive.__name__, _shape.__name__ = "number", "shape"
+_shape.__name__ = "shape"

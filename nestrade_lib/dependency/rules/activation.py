@@ -22,19 +22,19 @@ hard_swish hard_tanh hardshrink hardsigmoid hardswish hardtanh leaky_relu linear
 log_sigmoid logsigmoid mish relu relu6 selu sigmoid silu sin soft_shrink softplus
 softshrink softsign sparse_plus sparse_sigmoid square squareplus swish tanh tanh_shrink
 tanhshrink threshold"""
+_LAYERS = layers.ReLU, layers.LeakyReLU, layers.ELU
 _MIXING = "softmax log_softmax sparsemax"
 
 
 def apply_activation(call: Call, axes, function) -> tuple:
     """Axes after an activation function (or layer)."""
-    if isinstance(function, (layers.ReLU, layers.LeakyReLU, layers.ELU)):
-        return elementwise(axes, function)
     if not any((axis.labels >= 0).any() for axis in axes if axis is not None):
         return tuple(axes)  # nothing that may be cut passes through it
     if function in _named(_MIXING):
         call.pin(axes[-1], "normalizes over them (softmax)")
         return refill_all(axes, unknown)
-    if function is None or function in _named(_ELEMENTWISE) or is_elementwise(function):
+    is_known = isinstance(function, _LAYERS) or function in _named(_ELEMENTWISE)
+    if function is None or is_known or is_elementwise(function):
         return elementwise(axes, function)
     shape = [None, *(5 if axis is None else len(axis) for axis in axes[1:])]
     made, reason = follow(call, function, [Channels(tuple(shape), tuple(axes))], {})
@@ -72,12 +72,12 @@ def elementwise(axes, function):
     """Axes after a function of each element: it changes the fill values."""
     if function in (None, activations.linear):
         return tuple(axes)
-    return refill_all(axes, lambda fill: _at_constants(function, fill))
 
+    def at_constants(fill):
+        values, where = np.unique(fill, return_inverse=True)
+        return np.array([_at(function, value) for value in values], float)[where]
 
-def _at_constants(function, fill):
-    values, where = np.unique(fill, return_inverse=True)
-    return np.array([_at(function, value) for value in values], float)[where]
+    return refill_all(axes, at_constants)
 
 
 def _at(function, value):
@@ -86,14 +86,10 @@ def _at(function, value):
     return float(keras.ops.convert_to_numpy(function(keras.ops.full((1,), value)))[0])
 
 
-@rule(layers.Activation)
+@rule(layers.Activation, *_LAYERS)
 def activation(call):
-    return apply_activation(call, call.inputs[0].axes, call.layer.activation)
-
-
-@rule(layers.ReLU, layers.LeakyReLU, layers.ELU)
-def activation_layer(call):
-    return elementwise(call.inputs[0].axes, call.layer)
+    function = getattr(call.layer, "activation", call.layer)
+    return apply_activation(call, call.inputs[0].axes, function)
 
 
 @rule(layers.PReLU)

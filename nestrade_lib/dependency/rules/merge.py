@@ -1,14 +1,11 @@
 """Layers of several inputs: sums, products, concatenation."""
 
+from dataclasses import replace
+
 import numpy as np
 from keras import layers
 
-from nestrade_lib.dependency.labels import (
-    join,
-    refill,
-    refill_all,
-    unknown,
-)
+from nestrade_lib.dependency.labels import join, refill_all
 from nestrade_lib.dependency.registry import rule
 
 
@@ -73,24 +70,22 @@ def average(call):
 
 @rule(layers.Concatenate)
 def concatenate(call):
-    tensors = call.inputs
-    rank = len(tensors[0].shape)
-    number = call.layer.axis % rank
-    axes = []
-    for place in range(rank):
-        along = [tensor.axes[place] for tensor in tensors]
-        if place == number:
-            lengths = [tensor.shape[place] for tensor in tensors]
-            if None in lengths:
-                call.pin_all(along, "joins them to an unknown number of others")
-            axes.append(join(along, lengths))
-            continue
-        merged = along[0]
-        for axis in along[1:]:
-            merged = call.merge(merged, axis)
-        if merged is not None and any(
-            not np.array_equal(axis.fill, merged.fill) for axis in along
-        ):
-            merged = refill(merged, unknown)
-        axes.append(merged)
+    number = call.layer.axis % len(call.inputs[0].shape)
+    along = [tensor.axes[number] for tensor in call.inputs]
+    lengths = [tensor.shape[number] for tensor in call.inputs]
+    if None in lengths:
+        call.pin_all(along, "joins them to an unknown number of others")
+    others = [_without(tensor, number) for tensor in call.inputs]
+    axes = list(combine(call, others, _constant_of_both, False))
+    axes[number] = join(along, lengths)
     return tuple(axes)
+
+
+def _without(tensor, number):
+    """The tensor with no channels along one axis."""
+    axes = [None if n == number else axis for n, axis in enumerate(tensor.axes)]
+    return replace(tensor, axes=tuple(axes))
+
+
+def _constant_of_both(one, other):
+    return np.where(one == other, one, np.nan)
