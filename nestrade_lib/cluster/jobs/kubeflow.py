@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 
 from nestrade_lib.cluster.environment import SECRET
-from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check, require_form
+from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check, require_form, template
 
 # DNS subdomains (RFC 1123), quantities without a sign or an exponent, and the grammar of
 # github.com/distribution/reference.
@@ -24,90 +24,6 @@ _IMAGE = (
     rf"(?=[^@]{{1,255}}(@|\Z))({_HOST}(\.{_HOST})*(:[0-9]+)?/)?{_PART}(/{_PART})*"
     r"(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
-
-_OBJECTS = """\
-# Workers know each other by a secret when they meet. Create it once:
-#   kubectl create secret generic {plain_name} --from-literal=secret=$(openssl rand -hex 32)
-# What JAX sends afterwards is neither signed nor encrypted: only pods of this job reach
-# its ports, where the cluster's network plugin enforces a NetworkPolicy.
-apiVersion: networking.k8s.io/v1
-kind: NetworkPolicy
-metadata:
-  name: {name}
-spec:
-  podSelector: &workers
-    matchLabels:
-      jobset.sigs.k8s.io/jobset-name: {name}
-  policyTypes: [Ingress]
-  ingress:
-    - from:
-        - podSelector: *workers
----
-apiVersion: trainer.kubeflow.org/v1alpha1
-kind: TrainingRuntime
-metadata:
-  name: {name}
-  labels:
-    trainer.kubeflow.org/framework: jax
-spec:
-  mlPolicy:
-    numNodes: {nodes}
-    jax: {{}}
-  template:
-    spec:
-      failurePolicy:
-        maxRestarts: {restarts}
-      replicatedJobs:
-        - name: node
-          template:
-            metadata:
-              labels:
-                trainer.kubeflow.org/trainjob-ancestor-step: trainer
-            spec:
-              backoffLimit: 0
-              template:
-                spec:
-                  restartPolicy: Never
-                  containers:
-                    - name: node
-                      image: {image}
-                      volumeMounts:
-                        - name: backups
-                          mountPath: {mount_path}
-                  volumes:
-                    - name: backups
-                      persistentVolumeClaim:
-                        claimName: {claim}
----
-apiVersion: trainer.kubeflow.org/v1alpha1
-kind: TrainJob
-metadata:
-  name: {name}
-spec:
-  runtimeRef:
-    kind: TrainingRuntime
-    name: {name}
-  activeDeadlineSeconds: {seconds}
-  trainer:
-    numNodes: {nodes}
-    image: {image}
-    command: {command}
-    env:
-      - name: KERAS_BACKEND
-        value: jax
-      - name: {variable}
-        value: {backup_dir}
-      - name: {secret}
-        valueFrom:
-          secretKeyRef:
-            name: {name}
-            key: secret
-    resourcesPerNode:
-      requests: &resources
-        cpu: {cpus}
-        memory: {memory}
-{gpus}      limits: *resources
-"""
 
 
 def kubeflow_train_job(
@@ -174,7 +90,7 @@ def kubeflow_train_job(
     )
     require_form("claim", claim, _CLAIM, "the name of a claim")
     require_form("memory", memory, _MEMORY, "a quantity such as '32Gi'")
-    return _OBJECTS.format(
+    return template("kubeflow").format(
         plain_name=name,
         name=_yaml(name),
         nodes=nodes,

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from pathlib import Path
 
 from nestrade_lib.checks import is_number, is_whole, require
 
@@ -47,3 +48,8 @@ def require_form(name, value, pattern, expected):
     """Refuse an argument that is no text of this form."""
     holds = isinstance(value, str) and re.fullmatch(pattern, value)
     require(holds, name, expected, value)
+
+
+def template(name):
+    """The text of a file, with the names of settings in braces."""
+    return Path(__file__).with_name(f"{name}.template").read_text(encoding="utf-8")

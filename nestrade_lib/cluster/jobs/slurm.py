@@ -5,43 +5,9 @@ from collections.abc import Sequence
 
 from nestrade_lib.checks import require
 from nestrade_lib.cluster.environment import SECRET
-from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check
+from nestrade_lib.cluster.jobs.settings import BACKUP_DIR, check, template
 
 BACKENDS = "tensorflow", "jax"
-
-_SCRIPT = """\
-#!/bin/bash
-#SBATCH --job-name={name}
-#SBATCH --nodes={nodes}
-#SBATCH --ntasks-per-node=1
-#SBATCH --cpus-per-task={cpus}
-{gpus}#SBATCH --time={time}
-#SBATCH --signal=B:USR1@60
-#SBATCH --requeue
-#SBATCH --open-mode=append
-#SBATCH --output=%x-%j.log
-
-export KERAS_BACKEND={backend}
-export {variable}={backup_dir}
-export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
-# Workers know each other by it when they meet. Then the backend's own ports are open to
-# all who reach these machines: run this where only those can whom you trust.
-export {secret}=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \\n')
-
-# A minute before the time is over: back into the queue, to go on from there.
-queue_again() {{
-    (( ${{SLURM_RESTART_COUNT:-0}} < {restarts} )) && scontrol requeue "$SLURM_JOB_ID"
-    exit 1
-}}
-trap queue_again USR1
-
-# Workers cannot go on without the one that has ended: stop all, start all again.
-for (( attempt = 0; attempt <= {restarts}; attempt++ )); do
-    srun --kill-on-bad-exit=1 --label {command} &
-    wait $! && exit 0
-done
-exit 1
-"""
 
 
 def slurm_script(
@@ -106,7 +72,7 @@ def slurm_script(
     expected = f"one of {', '.join(map(repr, BACKENDS))}"
     require(backend in BACKENDS, "backend", expected, backend)
     minutes, seconds = divmod(round(hours * 3600), 60)
-    return _SCRIPT.format(
+    return template("slurm").format(
         name=name,
         nodes=nodes,
         cpus=cpus,
