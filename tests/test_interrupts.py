@@ -55,7 +55,8 @@ def test_ctrl_c_at_twenty_moments_leaves_usable_networks(monkeypatch):
         return Nestrade(mlp(run_eagerly=True), 0.5, schedule=schedule)
 
     trained(new(), calls := Calls())
-    for moment in np.linspace(1, calls.count - 1, 20).astype(int):
+    # A process makes a few calls in its first run alone.
+    for moment in np.linspace(1, calls.count - 10, 20).astype(int):
         trainer = new()
         network = trainer.network
         with pytest.raises(KeyboardInterrupt):
