@@ -20,7 +20,7 @@ from nestrade_lib.cluster.digest import digest
 from nestrade_lib.internals import is_seeded
 from nestrade_lib.training.checkpoints import Checkpoints
 from nestrade_lib.training.identity import identity_of
-from nestrade_lib.training.state import Within, pack, unpack
+from nestrade_lib.training.state import UnfinishedEpoch, pack, unpack
 from nestrade_lib.training.timetable import Timetable
 
 # Of what is written. Where a later version of the library writes something else, it has
@@ -68,7 +68,7 @@ class Backup:
         within = parts["run"]["state"]["within"]
         if within is not None:
             run.data.start_epoch(first)
-            begun = Within(run.data.fingerprint())
+            begun = UnfinishedEpoch(run.data.fingerprint())
             is_other = [begun.fingerprint != within["fingerprint"]]
             if run.engine.gather(is_other).any():
                 parts = self._begin_anew(run, first)
@@ -150,7 +150,7 @@ class Backup:
             )
             draw_on()
             if run.state.within is not None and run.state.within.is_midway:
-                run.go_on = draw_on  # beginning a piece draws a number, too
+                run.on_start = draw_on  # beginning a piece draws a number, too
 
 
 def _doubts(run, others):

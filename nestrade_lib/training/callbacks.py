@@ -15,11 +15,11 @@ class CallbackAdapter(keras.callbacks.Callback):
     """Passes one piece of an epoch on to callbacks that know only the whole.
 
     The piece ends after a step, if ``is_to_end`` says so then. Where it goes on with one
-    that has ended so, ``go_on`` is called just before its first step.
+    that has ended so, ``on_start`` is called just before its first step.
     """
 
     def __init__(
-        self, callbacks, offset, steps, metrics=None, is_to_end=None, go_on=None
+        self, callbacks, offset, steps, metrics=None, is_to_end=None, on_start=None
     ):
         super().__init__()
         self.callbacks = callbacks
@@ -28,7 +28,7 @@ class CallbackAdapter(keras.callbacks.Callback):
         self.metrics = metrics  # what they had gathered before this piece
         self.logs = {}
         self.done = 0  # batches of this piece
-        self.is_to_end, self.go_on = is_to_end or (lambda: False), go_on
+        self.is_to_end, self.on_start = is_to_end or (lambda: False), on_start
         self.is_ending = self.is_stopped = False  # the latter by the callbacks
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -38,9 +38,9 @@ class CallbackAdapter(keras.callbacks.Callback):
             assign(variables, self.metrics)
 
     def on_train_batch_begin(self, batch, logs=None):
-        if self.go_on:
-            self.go_on()
-            self.go_on = None
+        if self.on_start:
+            self.on_start()
+            self.on_start = None
         self.callbacks.on_train_batch_begin(self.offset + batch, logs)
 
     def on_train_batch_end(self, batch, logs=None):

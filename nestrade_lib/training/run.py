@@ -25,7 +25,7 @@ from nestrade_lib.training.callbacks import (
 )
 from nestrade_lib.training.interrupts import interrupts_deferred, values_kept
 from nestrade_lib.training.rescale import grow_if_due
-from nestrade_lib.training.state import Within
+from nestrade_lib.training.state import UnfinishedEpoch
 from nestrade_lib.training.termination import Termination, end_if_asked
 from nestrade_lib.training.timetable import Timetable
 from nestrade_lib.variables import assign, values_of
@@ -55,7 +55,7 @@ class Run:
         self.anneals = trainer.anneal and not trainer.met and not setters
         optimizer = self.network.optimizer
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
-        self.annealed = self.best = self.backup = self.go_on = None
+        self.annealed = self.best = self.backup = self.on_start = None
         self.shown = self.network  # to the callbacks
         self.is_loss_checked = False
         self.refusal = None  # the last cut that was refused, if one was
@@ -180,7 +180,8 @@ class Run:
         timetable, data = self.state.timetable, self.data
         if self.state.within is None:
             data.start_epoch(epoch)
-            self.state.within = Within(data.fingerprint() if self.backup else "")
+            fingerprint = data.fingerprint() if self.backup else ""
+            self.state.within = UnfinishedEpoch(fingerprint)
         within = self.state.within
         if within.is_stopped:
             self.network.stop_training = True
@@ -205,8 +206,9 @@ class Run:
                 break
             good = self.state.round.values if self.state.round else self.pruned.values
             parts = within.position, count, within.metrics
-            ends, self.go_on = (self.termination.is_agreed_after_step, self.go_on), None
-            piece = CallbackAdapter(self.callbacks, *parts, *ends)
+            hooks = self.termination.is_agreed_after_step, self.on_start
+            self.on_start = None
+            piece = CallbackAdapter(self.callbacks, *parts, *hooks)
             with values_kept(self.pruned.variables, good):
                 self.engine.fit(self.network, piece, epoch, **batches)
             if data.is_exhausted:

@@ -60,7 +60,7 @@ class AcceptedNetwork:
 
 
 @dataclass
-class Within:
+class UnfinishedEpoch:
     """How far an epoch is that is not over."""
 
     fingerprint: str = ""  # of its first batch, where data may differ at the next start
@@ -87,7 +87,7 @@ class RunState:
     accepted: AcceptedNetwork | None = None
     growth: int | None = None  # of the batch, once that is decided
     is_stopped: bool = False  # by a callback, before the last epoch
-    within: Within | None = None  # the present epoch
+    within: UnfinishedEpoch | None = None  # the present epoch
 
     def begin_fit(self, groups, seed, timetable):
         """Forget the fit before this one, but not what outlives it."""
@@ -102,7 +102,7 @@ class RunState:
             "timetable": Timetable,
             "round": PruningRound,
             "accepted": AcceptedNetwork,
-            "within": Within,
+            "within": UnfinishedEpoch,
         }.items():
             values[name] = values[name] and kind(**values[name])
         values["cuts"] = [Cut(**cut) for cut in values["cuts"]]
