@@ -153,7 +153,7 @@ class Nestrade(NetworkFacade):
             network,
             budget,
             schedule,
-            tuple(ignored_layers or ()),
+            () if ignored_layers is None else ignored_layers,
             self.engine,
             strict,
             inputs,
