@@ -34,6 +34,13 @@ def test_bad_data_is_refused_and_nothing_has_changed(data, message):
         np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
 
 
+def test_the_least_that_is_named_may_be_asked_for():
+    with pytest.raises(ValueError, match="a layer: .* What keeps") as error:
+        Nestrade(mlp(), 0.001)
+    least = float(str(error.value).split("a layer: ")[1].split(". ")[0])
+    assert Nestrade(mlp(), least).budget.shares["macs"] == least < 0.1
+
+
 def unbuilt():
     network = keras.Sequential([kl.Dense(2)])
     network.compile("sgd", "mse")

@@ -1,6 +1,7 @@
 """A network on its way to a budget: its channel groups, their costs, and its cuts."""
 
 from collections import Counter
+from decimal import ROUND_CEILING, Context
 
 import numpy as np
 
@@ -133,10 +134,14 @@ class PrunedNetwork:
             cost, share, reached = above
             round_to = self.schedule.round_to
             least = "one channel" if round_to == 1 else f"{round_to} channels"
+            rounding = Context(
+                prec=2, rounding=ROUND_CEILING
+            )  # to ask for it is enough
+            reached = float(rounding.create_decimal_from_float(reached))
             raise ValueError(
                 f"Budget: {cost}={share:g} is below the least that "
                 f"{self.network.name!r} can reach with {least} a layer: "
-                f"{reached:.2g}. What keeps other channels: {self.graph.causes}. Ask "
+                f"{reached:g}. What keeps other channels: {self.graph.causes}. Ask "
                 "for at least that, or let more layers be cut."
             )
 
