@@ -71,8 +71,9 @@ class Nestrade(NetworkFacade):
         Layers whose channels stay, by name or object: see :func:`nestrade_lib.trace`.
     anneal : {"once", "twice"} or None
         How the learning rate falls from the optimizer's own. ``"once"``: it is held until
-        the cuts are over, then falls to zero along a cosine, from twice as high for
-        optimizers other than SGD. ``"twice"``: it falls along one cosine before the first
+        the cuts are over, then falls to zero along a cosine; for optimizers other than
+        SGD from higher up, by the root of the MACs before and after (at a quarter of the
+        MACs from twice as high). ``"twice"``: it falls along one cosine before the first
         cut, along another one over the rest of the run. Optimizers with a schedule keep
         theirs, and so do runs with one of Keras' callbacks that set the rate. With one
         of your own, pass None: it would be overwritten.

@@ -8,7 +8,6 @@ from nestrade_lib.engines.replicas import assign_on_replicas
 from nestrade_lib.optimizer_wrapper import OptimizerWrapper
 
 KINDS = ("once", "twice")
-RAISED = 2.0  # after the cuts, of adaptive optimizers: narrow layers take longer steps
 LOWEST = 0.02  # share of the learning rate at the end of the first of two cosines
 
 
@@ -51,6 +50,25 @@ def annealed(step, start, steps, lowest):
     length = ops.maximum(ops.where(is_first, start, steps - start), 1.0)
     progress = ops.clip((step + 0.5 - first) / length, 0.0, 1.0)
     return lowest + (1 - lowest) * (1 + ops.cos(math.pi * progress)) / 2
+
+
+def rate_factor(dense_macs, macs):
+    """How many times the dense network's rate suits its cut one, of adaptive optimizers.
+
+    The best rate of Adam is inverse to the width of the layers. The MACs of a layer are
+    its inputs times its outputs, so their root stands for the width of a network.
+
+    References
+    ----------
+    Yang, Hu et al. (2022), "Tensor programs V: tuning large neural networks via
+    zero-shot hyperparameter transfer", table 3: Adam's rate is inverse to the width.
+
+    Examples
+    --------
+    >>> round(rate_factor(2_293_000, 229_300), 2)
+    3.16
+    """
+    return math.sqrt(dense_macs / macs)
 
 
 class AnnealedOptimizer(OptimizerWrapper):

@@ -75,6 +75,13 @@ class BudgetedCosts:
         return self.now.total(np.ones(self.now.graph.count, bool))
 
     @property
+    def narrowing(self):
+        """MACs, or parameters where those are unknown: of the dense network, and now."""
+        total = self.totals()
+        cost = "macs" if total.get("macs") else "params"
+        return self.dense[cost], total[cost]
+
+    @property
     def is_within_budget(self):
         """Whether no cost is above its share."""
         total, dense = self.totals(), self.dense

@@ -14,7 +14,7 @@ from nestrade_lib.optimizer_wrapper import OptimizerWrapper
 from nestrade_lib.optimizers import averages_weights, is_adaptive, own_learning_rate
 from nestrade_lib.regularizers import ChannelOptimizer
 from nestrade_lib.training import pruning
-from nestrade_lib.training.annealing import RAISED, AnnealedOptimizer
+from nestrade_lib.training.annealing import AnnealedOptimizer, rate_factor
 from nestrade_lib.training.backup import open_backup
 from nestrade_lib.training.callbacks import (
     Best,
@@ -274,7 +274,7 @@ class Run:
             peak = self.learning_rate * (self.state.growth or 1) ** 0.5
             is_narrow = self.trainer.met and is_adaptive(self.network.optimizer)
             if is_narrow and self.trainer.anneal == "once":
-                peak *= RAISED
+                peak *= rate_factor(*self.pruned.costs.narrowing)
             self.annealed.follow(self.state.timetable, peak)
 
     def attach_teacher(self):

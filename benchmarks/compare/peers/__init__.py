@@ -24,7 +24,7 @@ PEERS = {
     "nestrade": Peer("Nestrade", "nestrade"),
     "random": Peer("random channels, else as Nestrade", "random_channels"),
     "scratch": Peer("Nestrade's widths, from scratch", "scratch"),
-    "scratch-raised": Peer("its widths, at twice the rate", "scratch_raised"),
+    "scratch-raised": Peer("its widths, at the raised rate", "scratch_raised"),
     "thinner": Peer("uniformly thinner", "thinner"),
     "magnitude": Peer("magnitude, fine-tuned", "magnitude"),
     "slimming": Peer("Network Slimming", "slimming"),

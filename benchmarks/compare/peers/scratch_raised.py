@@ -1,15 +1,19 @@
-"""The widths that Nestrade ended with, from scratch, at twice the learning rate.
+"""The widths that Nestrade ended with, from scratch, at its learning rate after the cuts.
 
-A control: after its cuts Nestrade itself doubles the rate of optimizers such as Adam.
+A control: after its cuts Nestrade itself raises the rate of optimizers such as Adam.
 """
 
 import dataclasses
 
 from benchmarks.compare.peers import scratch
-from benchmarks.compare.with_keras import compiled, fit
+from benchmarks.compare.with_keras import build, compiled, fit
+from nestrade_lib import count_costs
+from nestrade_lib.training.annealing import rate_factor
 
 
 def train(work):
     network = scratch.narrow(work)
-    raised = dataclasses.replace(work, learning_rate=2 * work.learning_rate)
+    sizes = (count_costs(each).macs for each in (build(work.network), network))
+    rate = rate_factor(*sizes) * work.learning_rate
+    raised = dataclasses.replace(work, learning_rate=rate)
     return fit(compiled(network, raised, work.epochs), work, work.epochs)
