@@ -136,6 +136,7 @@ def test_the_summary_is_that_of_a_calculator():
     assert summary["nestrade"]["processor_seconds_share"]["mean"] == pytest.approx(
         1.25 / 3
     )
+    assert summary["nestrade"]["latency_ms_256"] == {"median": 2.0}
     behind = summary["random"]["behind"]
     assert (behind["mean"], behind["pairs"]) == (2.0, 3)
     assert behind["high"] - 2.0 == pytest.approx(4.303 / 3**0.5)

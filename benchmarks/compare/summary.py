@@ -8,8 +8,9 @@ QUANTILES = (
 )  # fmt: skip
 MEASURED = (
     "test_error_percent", "macs", "nonzero_macs", "params", "seconds", "processor_seconds",
-    "latency_ms_1", "latency_ms_256", "file_kb", "file_gzip_kb", "lines",
+    "file_kb", "file_gzip_kb", "lines",
 )  # fmt: skip
+TIMED = "latency_ms_1", "latency_ms_256"  # by the clock, which other programs only slow
 
 
 def summarize(networks, peers=None):
@@ -45,6 +46,8 @@ def _summary(name, budget, rows, peers):
     result = {"label": peer.label, "seeds": sorted(own)}
     for figure in MEASURED:
         result[figure] = spread([row[figure] for row in own.values()])
+    for figure in TIMED:
+        result[figure] = {"median": _median([row[figure] for row in own.values()])}
     for cost in ("macs", "nonzero_macs", "params"):
         if dense:
             base = dense[cost.removeprefix("nonzero_")]
@@ -77,6 +80,11 @@ def paired(rows, others):
         half = t * statistics.stdev(differences) / n**0.5
         result |= {"low": mean - half, "high": mean + half}
     return result
+
+
+def _median(values):
+    """The median of some numbers; None without any."""
+    return statistics.median(values) if values else None
 
 
 def spread(values):
