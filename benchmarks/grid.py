@@ -25,7 +25,7 @@ import keras
 from benchmarks.record import RESULTS, Record, commit, load, today
 from benchmarks.training import lenet5
 from nestrade_lib import Nestrade, count_costs, create_loss, load_mnist
-from nestrade_lib.training.annealing import rate_factor
+from nestrade_lib.training.annealing import raised
 
 BUDGET = 0.1
 OPTIMIZERS = {
@@ -68,7 +68,7 @@ def train(method, settings, data, widths):
     is_sgd = make is keras.optimizers.SGD
     if method == "scratch-raised":
         sizes = (count_costs(each).macs for each in (lenet5(), lenet5(widths)))
-        peak = rate if is_sgd else rate_factor(*sizes) * rate
+        peak = rate if is_sgd else raised(rate, *sizes)
         rate = keras.optimizers.schedules.CosineDecay(peak, steps)
     options = {"momentum": 0.9} if is_sgd else {}
     network = lenet5(widths) if method.startswith("scratch") else lenet5()

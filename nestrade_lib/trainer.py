@@ -72,8 +72,8 @@ class Nestrade(NetworkFacade):
     anneal : {"once", "twice"} or None
         How the learning rate falls from the optimizer's own. ``"once"``: it is held until
         the cuts are over, then falls to zero along a cosine; for optimizers other than
-        SGD from higher up, by the root of the MACs before and after (at a quarter of the
-        MACs from twice as high). ``"twice"``: it falls along one cosine before the first
+        SGD from higher up, by the root of the MACs before and after, yet raised to no
+        more than 0.004. ``"twice"``: it falls along one cosine before the first
         cut, along another one over the rest of the run. Optimizers with a schedule keep
         theirs, and so do runs with one of Keras' callbacks that set the rate. With one
         of your own, pass None: it would be overwritten.

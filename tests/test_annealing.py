@@ -19,6 +19,7 @@ mlp = functools.partial(small.mlp, run_eagerly=False)  # rates inside traced ste
 pytestmark = pytest.mark.any_backend
 EPOCHS, STEPS = 3, 12  # batches of 16
 START, PEAK = 7, 0.05
+RATE = 2e-3  # of Adam
 
 
 KINDS = "once", "twice"
@@ -101,7 +102,7 @@ def test_each_step_has_the_rate_of_its_place(name, steps_per_execution, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_follows_its_phases_and_gives_the_rate_back(growth, kind):
     trainer = Nestrade(
-        mlp(keras.optimizers.Adam(0.01)),
+        mlp(keras.optimizers.Adam(RATE)),
         0.4,
         schedule=SOON,
         growth=growth,
@@ -121,14 +122,14 @@ def test_a_run_follows_its_phases_and_gives_the_rate_back(growth, kind):
         at = expected((epoch + 1) * steps[epoch] - 1, start, 60 * share, kind)
         root = 1.0 if epoch < grown else growth**0.5
         is_raised = kind == "once" and epoch + 1 > trainer.cuts[-1].epoch
-        peak = 0.01 * root * (narrowing**0.5 if is_raised else 1)
+        peak = RATE * root * (narrowing**0.5 if is_raised else 1)
         assert rate == pytest.approx(peak * at, rel=1e-4, abs=1e-8)
     optimizer = trainer.network.optimizer
     assert (
         isinstance(optimizer, keras.optimizers.Adam)
         and innermost(optimizer) is optimizer
     )
-    assert float(optimizer.learning_rate) == pytest.approx(0.01)
+    assert float(optimizer.learning_rate) == pytest.approx(RATE)
 
 
 @pytest.mark.parametrize("distill", [None, 0.5])

@@ -14,7 +14,7 @@ from nestrade_lib.optimizer_wrapper import OptimizerWrapper
 from nestrade_lib.optimizers import averages_weights, is_adaptive, own_learning_rate
 from nestrade_lib.regularizers import ChannelOptimizer
 from nestrade_lib.training import pruning
-from nestrade_lib.training.annealing import AnnealedOptimizer, rate_factor
+from nestrade_lib.training.annealing import AnnealedOptimizer, raised
 from nestrade_lib.training.backup import open_backup
 from nestrade_lib.training.callbacks import (
     Best,
@@ -271,10 +271,11 @@ class Run:
     def set_learning_rate(self):
         """Let the learning rate follow the timetable; larger batches have its root more."""
         if self.annealed is not None and self.learning_rate is not None:
-            peak = self.learning_rate * (self.state.growth or 1) ** 0.5
+            peak = self.learning_rate
             is_narrow = self.trainer.met and is_adaptive(self.network.optimizer)
             if is_narrow and self.trainer.anneal == "once":
-                peak *= rate_factor(*self.pruned.costs.narrowing)
+                peak = raised(peak, *self.pruned.costs.narrowing)
+            peak *= (self.state.growth or 1) ** 0.5
             self.annealed.follow(self.state.timetable, peak)
 
     def attach_teacher(self):

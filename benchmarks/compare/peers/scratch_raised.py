@@ -8,12 +8,12 @@ import dataclasses
 from benchmarks.compare.peers import scratch
 from benchmarks.compare.with_keras import build, compiled, fit
 from nestrade_lib import count_costs
-from nestrade_lib.training.annealing import rate_factor
+from nestrade_lib.training.annealing import raised
 
 
 def train(work):
     network = scratch.narrow(work)
     sizes = (count_costs(each).macs for each in (build(work.network), network))
-    rate = rate_factor(*sizes) * work.learning_rate
-    raised = dataclasses.replace(work, learning_rate=rate)
-    return fit(compiled(network, raised, work.epochs), work, work.epochs)
+    rate = raised(work.learning_rate, *sizes)
+    faster = dataclasses.replace(work, learning_rate=rate)
+    return fit(compiled(network, faster, work.epochs), work, work.epochs)
