@@ -270,13 +270,12 @@ class Run:
 
     def set_learning_rate(self):
         """Let the learning rate follow the timetable; larger batches have its root more."""
-        if self.annealed is not None and self.learning_rate is not None:
-            peak = self.learning_rate
-            is_narrow = self.trainer.met and is_adaptive(self.network.optimizer)
-            if is_narrow and self.trainer.anneal == "once":
+        if self.annealed is not None and (peak := self.learning_rate) is not None:
+            is_narrow = self.trainer.met and self.trainer.anneal == "once"
+            if is_narrow and is_adaptive(self.network.optimizer):
                 peak = raised(peak, *self.pruned.costs.narrowing)
-            peak *= (self.state.growth or 1) ** 0.5
-            self.annealed.follow(self.state.timetable, peak)
+            growth = self.state.growth or 1
+            self.annealed.follow(self.state.timetable, peak * growth**0.5)
 
     def attach_teacher(self):
         """Let the teacher's answers, if there is one, count in the network's loss."""
