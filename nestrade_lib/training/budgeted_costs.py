@@ -27,6 +27,15 @@ class BudgetedCosts:
         The same in full, once the shapes of the data are known.
     shapes : list of tuple or None
         Of one sample of each input, where those of the network are open.
+
+    Examples
+    --------
+    >>> from nestrade_lib import Nestrade, create_loss, create_model
+    >>> network = create_model((28, 28, 1), 10)
+    >>> network.compile("adam", create_loss())
+    >>> costs = Nestrade(network, 0.1).pruned.costs
+    >>> costs.is_within_budget, costs.dense == costs.totals()
+    (False, True)
     """
 
     def __init__(self, budget, engine, ignored_layers):
