@@ -96,6 +96,12 @@ def browser():
         chromium.close()
 
 
+@pytest.fixture(scope="module", params=["http", "file"])
+def address(request, server):
+    """The site's address: served, and opened from disk."""
+    return server if request.param == "http" else SITE.as_uri()
+
+
 @contextlib.contextmanager
 def opened(browser, url, **context):
     """Visit `url` in a window of its own."""

@@ -109,9 +109,7 @@ def test_answers_open_by_keyboard(served):
         assert answer.evaluate("answer => answer.open")
 
 
-@pytest.mark.parametrize("is_stored", [False, True])
-def test_search_finds_the_first_chapter(is_stored, server, visit):
-    address = SITE.as_uri() if is_stored else server
+def test_search_finds_the_first_chapter(address, visit):
     page = visit(f"{address}/search.html?q=getting+started").page
     results = page.locator("#search-results a[href*='chapters/getting-started.html']")
     results.first.wait_for()
