@@ -102,7 +102,7 @@ def test_a_failed_installation_is_named(tmp_path, monkeypatch):
 def test_a_record_of_other_settings_or_machines_is_refused_by_name(options):
     runs(options).go(plan(options)[:1])
     other = settings_of(options) | {"epochs": 7}
-    with pytest.raises(ValueError, match="mlp: settings: epochs 6, not 7"):
+    with pytest.raises(ValueError, match="mlp: settings: epochs 4, not 7"):
         Comparison(options.record).start("mlp", other)
     content = json.loads(options.record.read_text())
     content["machine"]["cores"] = 1000
@@ -146,6 +146,13 @@ def test_the_summary_is_that_of_a_calculator():
 def test_the_summary_in_the_record_is_that_of_its_rows():
     content = json.loads((RESULTS / "compare.json").read_text(encoding="utf-8"))
     assert content["summary"] == summarize(content["networks"])
+
+
+def test_the_command_alone_goes_on_with_the_record():
+    content = json.loads((RESULTS / "compare.json").read_text(encoding="utf-8"))
+    settings = settings_of(parse([]))
+    for network in content["networks"].values():
+        assert network["settings"] == settings
 
 
 @pytest.mark.parametrize("name", ["lenet5", "mlp", "separable", "resnet"])

@@ -32,8 +32,8 @@ def parse(arguments=None):
     )
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--budgets", nargs="+", type=float, default=[0.25, 0.1])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--seeds", type=int, default=5, help="how many, from 0")
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--samples", type=int, default=20_000, help="training images")
     parser.add_argument(
         "--threads", type=int, default=1, help="0: as many as they like"
