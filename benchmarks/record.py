@@ -7,7 +7,8 @@
 A record is a JSON file in ``benchmarks/results/``: the machine, the versions, and for
 each seed its figures, the date, the commit and the load of the machine. It is written whole after each seed, so
 that an interrupted benchmark goes on with the seeds that are missing. A record from
-another machine or other versions is not continued: figures must be comparable.
+another machine or other versions is not continued: figures must be comparable. Where no
+figure is a time, other machines may go on with it, and each seed names its machine.
 """
 
 import datetime
@@ -20,6 +21,7 @@ import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+HARDWARE = ("processor", "cores")
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy")
 
 
@@ -29,12 +31,15 @@ class Record:
     Raises
     ------
     ValueError
-        If the file comes from another machine or other versions.
+        If the file comes from other versions, or from another machine: one without times
+        may, and then each seed names its own.
     """
 
-    def __init__(self, name, folder=RESULTS):
+    def __init__(self, name, folder=RESULTS, has_times=True):
         self.path = Path(folder) / f"{name}.json"
-        self.content = {"environment": environment(), "seeds": {}}
+        here = environment()
+        self.machine = {} if has_times else {key: here.pop(key) for key in HARDWARE}
+        self.content = {"environment": here, "seeds": {}}
         if self.path.is_file():
             stored = json.loads(self.path.read_text(encoding="utf-8"))
             if stored["environment"] != self.content["environment"]:
@@ -51,7 +56,8 @@ class Record:
     def add(self, seed, figures, told=None):
         """Store the figures of one seed and what else is told of it; write the file."""
         moment = {"date": today(), "commit": commit(), "load": load()}
-        self.content["seeds"][str(seed)] = {**figures, **(told or {}), **moment}
+        row = {**figures, **(told or {}), **moment, **self.machine}
+        self.content["seeds"][str(seed)] = row
         rows = self.content["seeds"].values()
         self.content["summary"] = {
             name: summary([row[name] for row in rows]) for name in figures

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from benchmarks.record import RESULTS, Record, summary
+from benchmarks.record import RESULTS, Record, cores, summary
 
 
 def test_an_interrupted_benchmark_goes_on_where_it_stopped(tmp_path):
@@ -38,6 +38,17 @@ def test_figures_of_another_machine_are_refused(tmp_path):
     with pytest.raises(ValueError, match="measured elsewhere"):
         Record("speed", tmp_path)
     assert record.path.read_bytes() == before
+
+
+def test_another_machine_goes_on_with_a_record_without_times(tmp_path):
+    record = Record("faults", tmp_path, has_times=False)
+    record.machine = {"processor": "another", "cores": 1000}
+    record.add(0, {"survived": 1})
+    record = Record("faults", tmp_path, has_times=False)
+    assert record.missing(range(2)) == [1]
+    record.add(1, {"survived": 1})
+    rows = record.content["seeds"].values()
+    assert [row["cores"] for row in rows] == [1000, cores()]
 
 
 def is_record(path):

@@ -28,7 +28,7 @@ def main():
             continue
         most, tries = KINDS[name]
         place = "any" if name in WITHOUT_BACKEND else BACKEND
-        record = Record(f"faults/{place}/{name}", folder)
+        record = Record(f"faults/{place}/{name}", folder, has_times=False)
         count = 1 if options.quick else min(most, options.tries)
         missing = record.missing(range(count))
         for seed, survived, told in tries(missing):
