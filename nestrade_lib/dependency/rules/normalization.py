@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from nestrade_lib.dependency.labels import (
+    Axis,
     refill,
     refill_all,
     unknown,
@@ -105,6 +106,25 @@ def unit_normalization(call):
     for number in _as_list(call.layer.axis):
         call.absorbs(axes[number])
     return refill_all(axes, zero_or_unknown)
+
+
+@rule(layers.SpectralNormalization)
+def spectral_normalization(call):
+    """Zeros have no part in the kernel's greatest singular value, nor in its vector.
+
+    What reads a cut channel has a part: it is zero too in what the cut is verified against.
+    """
+    layer = call.layer
+    for tensor in call.inputs:
+        for axis in tensor.axes:
+            call.absorbs(axis)
+    (output,) = call.inner(layer.layer, ("layer", "config"), call.inputs)
+    tag = call.record.tags[call.walk.path(layer.kernel)]
+    tag.roles = ["state" if role == "consume" else role for role in tag.roles]
+    if tag.labels[-1] is not None:
+        made = Axis(tag.labels[-1], np.zeros(len(tag.labels[-1])))
+        call.remembers(layer.vector_u, {1: made})
+    return output.axes
 
 
 @rule(class_beside(keras.applications.ConvNeXtTiny, "LayerScale"))

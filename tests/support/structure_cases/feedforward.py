@@ -181,6 +181,17 @@ def unit_normalization():
     return sequence(L.Dense(6), L.UnitNormalization())
 
 
+@case(4 + 6 + 5)
+def spectral_normalization():
+    layers = [
+        L.Conv2D(4, 3, activation="relu"),
+        L.Conv2DTranspose(6, 3, activation="relu"),
+        L.DepthwiseConv2D(2),
+        L.Conv2D(5, 2, activation="relu", use_bias=False),
+    ]
+    return image(*(L.SpectralNormalization(x, power_iterations=2) for x in layers))
+
+
 # Convolutions by channel --------------------------------------------------------
 
 
