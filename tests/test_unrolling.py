@@ -94,6 +94,22 @@ def model_of(call, **parts):
     return Mine()
 
 
+@pytest.mark.parametrize("case", [x for x in NETWORKS if x.startswith("weights_of")])
+def test_what_its_own_weights_make_is_cut_with_them(case, tmp_path):
+    inputs, original = sample(case)
+    made = unroll(original, inputs)
+    graph = trace(made)
+    assert graph.count == 6 + 9 + 9
+    mask = np.arange(graph.count) % 3 > 0
+    smaller = restructure(made, mask, graph)
+    shapes = [w.shape for w in smaller.weights if "kernel" in w.path]
+    assert {(8, 4), (4, 2)} <= set(map(tuple, shapes))
+    smaller.save(tmp_path / "smaller.keras")
+    loaded = keras.models.load_model(tmp_path / "smaller.keras")
+    answers = (ops.convert_to_numpy(network(inputs)) for network in (smaller, loaded))
+    np.testing.assert_allclose(*answers, 1e-5, 1e-6)
+
+
 def test_losses_are_those_of_the_original():
     inputs, original = sample("losses_in_calls")
     made = unroll(original, inputs)

@@ -18,6 +18,11 @@ def unroll(network: keras.Model, inputs=None) -> keras.Model:
     does this itself; call it before :func:`nestrade_lib.trace` and
     :func:`nestrade_lib.restructure`.
 
+    Weights that a model or composite layer holds itself (a class token, an embedding of
+    positions, a table of offsets) are cut with what they meet. The functional network holds
+    each in an ``EinsumDense`` that multiplies one by it, a number in a ``PReLU``; whole
+    numbers become constants.
+
     A model with a ``train_step`` or other methods of training keeps these, and the
     attributes that they use. In a file it is a functional model like any other.
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import itertools
 
 import keras
 import numpy as np
@@ -43,13 +44,22 @@ class Probe:
         self.tensors = [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
         self.axes = axes
         self.shortened = False
-        self.precise = True  # in float64, where the operation's code allows it
         self.training, self._states = False, []
-        try:
-            self.sizes = self._choose_sizes()
-        except Unobservable:
-            self.precise = False
-            self.sizes = self._choose_sizes()
+        self.sizes = self._choose_mode()
+
+    def _choose_mode(self):
+        """In float64 where its code allows it, and with the largest whole numbers that it
+        takes: they may be positions along an axis of channels."""
+        has_numbers = any("int" in tensor.dtype for tensor in self.tensors)
+        lengths = {len(a) for axes in self.axes for a in axes if a is not None}
+        tops = sorted({*lengths, 2}, reverse=True) if has_numbers else [2]
+        refusals = []
+        for self.top, self.precise in itertools.product(tops, (True, False)):
+            try:
+                return self._choose_sizes()
+            except Unobservable as refusal:
+                refusals.append(refusal)
+        raise refusals[-1]
 
     def draw(self, rng, draw, size=0):
         """Random values for its tensors (list of arrays)."""
@@ -59,7 +69,8 @@ class Probe:
                 values = draw(rng, shape)
                 arrays.append(values if self.precise else values.astype("float32"))
             elif tensor.dtype == "bool" or "int" in tensor.dtype:
-                arrays.append(rng.integers(0, 2, shape).astype(tensor.dtype))
+                top = 2 if tensor.dtype == "bool" else self.top
+                arrays.append(rng.integers(0, top, shape).astype(tensor.dtype))
             else:
                 raise Unobservable(f"takes a tensor of {tensor.dtype}")
         return arrays

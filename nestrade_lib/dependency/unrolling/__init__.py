@@ -44,7 +44,7 @@ def functional(network, inputs=None):
             network(inputs)
         with work.recording.running():
             made = work.root(network, inputs)
-        require_all_weights(network, made)
+        require_all_weights(network, made, work.weights.constants)
         made = of_its_kind(network, made, work.model_of)
     except Exception as error:
         if has_graph(network):
@@ -68,9 +68,9 @@ def has_graph(network):
     return is_graph(network) and (from_keras(kind) or is_remade)
 
 
-def require_all_weights(network, made):
+def require_all_weights(network, made, constants):
     """Refuse to lose weights that a model has beside its call."""
-    used = {id(v) for v in made.weights}
+    used = {id(v) for v in made.weights} | constants.keys()
     unused = [v.path for v in network.weights if id(v) not in used]
     if unused:
         raise CannotUnroll(

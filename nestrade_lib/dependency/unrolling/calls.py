@@ -147,3 +147,19 @@ def with_known_shape(operation, args):
     if target.count(None) == 1 and -1 not in target:
         target = [-1 if size is None else size for size in target]
     return type(operation)(tuple(target))
+
+
+def in_batches(operation, args):
+    """What is joined with batches is there once per sample: a batch of one is repeated."""
+    if not isinstance(operation, internals.operation_class(keras.ops.concatenate)):
+        return args
+    parts, *others = args
+    batches = [x for x in tensors_of(parts) if x.shape[0] is None]
+    if not batches or operation.axis in (0, -len(batches[0].shape)):
+        return args
+    zero = keras.ops.zeros_like(batches[0])
+    zero = keras.ops.sum(zero, tuple(range(1, len(zero.shape))), keepdims=True)
+    return [
+        keras.ops.add(keras.ops.cast(zero, x.dtype), x) if x.shape[0] == 1 else x
+        for x in parts
+    ], *others

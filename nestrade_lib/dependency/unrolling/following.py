@@ -23,6 +23,7 @@ from nestrade_lib.dependency.unrolling.calls import (
 from nestrade_lib.dependency.unrolling.comparison import require_equal
 from nestrade_lib.dependency.unrolling.losses import with_losses
 from nestrade_lib.dependency.unrolling.recording import Recording
+from nestrade_lib.dependency.unrolling.weights import OwnWeights
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Unrolling:
     def __init__(self, is_known, inlined=()):
         self.is_known = is_known
         self.recording = Recording(self.called)
+        self.weights = OwnWeights(self.recording.paused)
         self.followed = []
         self.made = {}
         self.models = {}  # by identity: each with its composite layer
@@ -121,7 +123,8 @@ class Unrolling:
         parameters = inspect.signature(layer.call).parameters
         if "training" in parameters and arguments.arguments.get("training") is None:
             arguments.arguments["training"] = PHASE
-        outputs = layer.call(*arguments.args, **arguments.kwargs)
+        with self.weights.as_tensors(layer, self.recording.frame):
+            outputs = layer.call(*arguments.args, **arguments.kwargs)
         if layer.supports_masking:
             first = next(iter(arguments.arguments.values()))
             self._set_masks(layer, first, outputs)

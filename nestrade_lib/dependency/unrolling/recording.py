@@ -11,6 +11,7 @@ from nestrade_lib import internals
 from nestrade_lib.dependency.unrolling.calls import (
     OPEN,
     CannotUnroll,
+    in_batches,
     tensors_of,
     with_known_shape,
 )
@@ -89,6 +90,7 @@ class Recording:
                     if isinstance(leaf, keras.Variable):
                         raise _beside_layers(leaf)
                 operation = with_known_shape(operation, args)
+                args = in_batches(operation, args)
                 if not internals.inputs_of(operation):  # it is new
                     self.frame.operations.append(operation)
             return symbolic_call(operation, *args, **kwargs)

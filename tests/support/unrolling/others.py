@@ -134,6 +134,57 @@ def layer_with_a_weight_in_a_layer():
     return keras.Sequential([keras.Input((5,)), L.Dense(4), Normed(), L.Dense(2)])
 
 
+class Gated(L.Layer):
+    """A block that scales what it adds by a weight of its own."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.norm, self.hidden = L.LayerNormalization(), L.Dense(9, activation="gelu")
+        self.out = L.Dense(units)
+        self.gamma = self.add_weight(shape=(units,), initializer="ones", name="gamma")
+
+    def call(self, x):
+        return x + self.gamma * self.out(self.hidden(self.norm(x)))
+
+
+class Tokens(keras.Model):
+    """Class token, embedding of positions and a kernel are its own."""
+
+    def __init__(self, join):
+        super().__init__()
+        self.join, self.embed = join, L.Dense(8)
+        draw = {"initializer": "random_normal"}
+        self.token = self.add_weight(shape=(1, 1, 8), name="token", **draw)
+        self.places = self.add_weight(shape=(7, 8), name="places", **draw)
+        self.blocks = [Gated(8), Gated(8)]
+        self.kernels = [
+            self.add_weight(shape=shape, name="kernel") for shape in ((8, 6), (6, 2))
+        ]
+
+    def call(self, x):
+        token = self.join(self.token, ops.shape(x)[0])
+        x = ops.concatenate([token, self.embed(x)], axis=1) + self.places
+        for block in self.blocks:
+            x = block(x)
+        first, last = self.kernels
+        return ops.matmul(ops.relu(x[:, 0] @ first), last)
+
+
+@network((6, 4))
+def weights_of_its_own():
+    return Tokens(lambda token, batch: ops.broadcast_to(token, (batch, 1, 8)))
+
+
+@network((6, 4))
+def weights_of_its_own_in_tiles():
+    return Tokens(lambda token, batch: ops.tile(token, (batch, 1, 1)))
+
+
+@network((6, 4))
+def weights_of_its_own_repeated():
+    return Tokens(lambda token, batch: ops.repeat(token, batch, axis=0))
+
+
 class Bank(L.Layer):
     """It looks words up in an embedding that others use as well."""
 
