@@ -24,8 +24,9 @@ book: .venv/stamp ## Build the pages, after installing what they need
 	@$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "The book is ready: open file://$(CURDIR)/_build/html/index.html"
 
-# Two processes take whole files, in the order that tests/conftest.py gives them.
-PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Processes take whole files, in the order that tests/conftest.py gives them. One more than
+# there are cores: some wait for kernels, for workers and for what they have killed.
+PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint ## Run lint and the fast tests: two minutes, before each commit
 	@$(BIN)/python $(PYTEST) -m "not slow" tests nestrade_lib
