@@ -1,8 +1,8 @@
-"""What the library needs of Keras and TensorFlow that has no public name.
+"""What the library needs of Keras that has no public name.
 
-Every private name and every replaced method is here (of data: in ``keras_data.py``),
-each in one function that says why; ``tests/test_internals.py`` has a test for each, which
-fails when a version moves it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
+Every private name and every replaced method is here (of data: in ``keras_data.py``; of
+TensorFlow: in ``tensorflow_internals.py``), each in one function that says why;
+``tests/test_internals.py`` has a test for each, which fails when a version moves it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
 """
 
 import contextlib
@@ -269,29 +269,3 @@ def replaced(owner, name, make):
 def _replace(instance, name, make):
     if name not in vars(instance):
         setattr(instance, name, make(getattr(instance, name)))
-
-
-# TensorFlow -----------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def all_processors():
-    """A worker's strategy takes all its logical processors, as it takes all its GPUs."""
-    import tensorflow as tf
-    from tensorflow.python.distribute import collective_all_reduce_strategy as module
-
-    def finding_all(find):
-        def find_all(self, cluster_resolver, worker_device):
-            devices, kind = find(self, cluster_resolver, worker_device)
-            if kind == "CPU":
-                processor = tf.config.list_physical_devices("CPU")[0]
-                logical = tf.config.get_logical_device_configuration(processor)
-                count = len(logical or [None])
-                devices = tuple(f"{worker_device}/device:CPU:{n}" for n in range(count))
-            return devices, kind
-
-        return find_all
-
-    extended = module.CollectiveAllReduceExtended
-    with replaced(extended, "_initialize_local_devices", finding_all):
-        yield

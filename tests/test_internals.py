@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
-from nestrade_lib import internals, keras_data
+from nestrade_lib import internals, keras_data, tensorflow_internals
 from nestrade_lib.configuration import blank_variables
 
 pytestmark = pytest.mark.any_backend
@@ -291,6 +291,22 @@ def test_where_a_strategy_looks_for_devices():
 
     extended = module.CollectiveAllReduceExtended
     before = extended._initialize_local_devices
-    with internals.all_processors():
+    with tensorflow_internals.all_processors():
         assert extended._initialize_local_devices is not before
     assert extended._initialize_local_devices is before
+
+
+@tensorflow_only
+def test_functions_that_refuse_symbolic_tensors_are_dispatched():
+    import tensorflow as tf
+
+    def handle(function, args, kwargs):
+        return function.__name__ if function.__name__ != "tanh" else NotImplemented
+
+    x = keras.Input((4,))
+    with tensorflow_internals.dispatched(handle):
+        assert tf.nn.relu(x) == "relu" and tf.reduce_mean(x, 1) == "reduce_mean"
+        with pytest.raises(ValueError):
+            tf.tanh(x)
+    with pytest.raises(ValueError):
+        tf.nn.relu(x)

@@ -10,6 +10,7 @@ from nestrade_lib import restructure, trace, unroll
 from tests.support.unrolling import NETWORKS
 from tests.support.unrolling.keras_io import Sampling
 from tests.support.unrolling.others import Scaled
+from tests.support.unrolling.tensorflow_calls import CALLS, REFUSED
 
 pytestmark = pytest.mark.any_backend
 
@@ -163,6 +164,24 @@ def arrays(self, x):
     return self.dense(np.asarray(x) * 2)
 
 
+def test_layers_that_nothing_depends_on_are_left_out_with_a_warning():
+    def call(self, x):
+        self.vain(self.dense(x))
+        return self.dense(x)
+
+    x = np.ones((2, 4), "float32")
+    original = model_of(call, vain=L.Dense(3, name="vain"))
+    original(x)
+    with pytest.warns(
+        UserWarning, match="No output of 'mine' depends on .*vain/kernel"
+    ):
+        made = unroll(original, x)
+    assert {w.path for w in original.weights} - {w.path for w in made.weights} == {
+        "mine/vain/kernel",
+        "mine/vain/bias",
+    }
+
+
 def chance(self, x):
     return self.dense(x) * np.random.default_rng().normal()
 
@@ -173,6 +192,26 @@ def unused(self, x):
 
 def text(self, x):
     return self.dense(x), "text"
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_functions_of_tensorflow_are_operations(name):
+    x = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    original = model_of(lambda self, x: CALLS[name](self.dense(x)), dense=L.Dense(8))
+    original(x)
+    made = unroll(original, x)
+    assert type(made).__name__ == "Functional"
+    answers = (ops.convert_to_numpy(network(x)) for network in (original, made))
+    np.testing.assert_allclose(*answers, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", REFUSED if CALLS else [])
+def test_other_functions_of_tensorflow_are_refused(name):
+    x = np.ones((3, 5), "float32")
+    original = model_of(lambda self, x: REFUSED[name](self.dense(x)))
+    original(x)
+    with pytest.raises(ValueError, match="TensorFlow that is not known|'mode'"):
+        unroll(original, x)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from nestrade_lib.engines.mirrored import Mirrored
-from nestrade_lib.internals import all_processors
+from nestrade_lib.tensorflow_internals import all_processors
 
 
 class MultiWorker(Mirrored):

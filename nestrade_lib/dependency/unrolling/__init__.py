@@ -6,6 +6,8 @@ so that names, and layers that are called twice, stay what they are. A layer tha
 run so, or does not give the same then, stays one layer.
 """
 
+import warnings
+
 import keras
 from keras import tree
 
@@ -44,7 +46,7 @@ def functional(network, inputs=None):
             network(inputs)
         with work.recording.running():
             made = work.root(network, inputs)
-        require_all_weights(network, made, work.weights.constants)
+        require_all_weights(network, made, work)
         made = of_its_kind(network, made, work.model_of)
     except Exception as error:
         if has_graph(network):
@@ -68,13 +70,20 @@ def has_graph(network):
     return is_graph(network) and (from_keras(kind) or is_remade)
 
 
-def require_all_weights(network, made, constants):
-    """Refuse to lose weights that a model has beside its call."""
-    used = {id(v) for v in made.weights} | constants.keys()
-    unused = [v.path for v in network.weights if id(v) not in used]
-    if unused:
+def require_all_weights(network, made, work):
+    """Refuse to lose weights that a model has beside its call; tell of those in vain."""
+    used = {id(v) for v in made.weights} | work.weights.constants.keys()
+    unused = [v for v in network.weights if id(v) not in used]
+    beside = [v.path for v in unused if id(v) not in work.reached]
+    if beside:
         raise CannotUnroll(
-            f"does not use the weights {', '.join(unused)}, which would be lost"
+            f"does not use the weights {', '.join(beside)}, which would be lost"
+        )
+    if unused:
+        warnings.warn(
+            f"No output of {network.name!r} depends on {', '.join(v.path for v in unused)}: "
+            "the functional network goes without.",
+            stacklevel=4,
         )
 
 

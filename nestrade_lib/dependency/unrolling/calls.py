@@ -5,6 +5,7 @@ import inspect
 import math
 
 import keras
+import numpy as np
 from keras import tree
 
 from nestrade_lib import internals
@@ -19,7 +20,8 @@ def reason_of(error):
         return str(error)
     if "a TensorFlow function" in str(error):
         return (
-            "calls TensorFlow's functions (keras.ops has them: ops.relu for tf.nn.relu)"
+            "calls a function of TensorFlow that is not known here (take one of keras.ops, or "
+            "call it in a layer of its own, which is kept)"
         )
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     return f"does not run ({type(error).__name__}: {lines[0][:200]})"
@@ -133,33 +135,63 @@ def masks_of(layer, args, kwargs):
     return {name: mask for name, mask in masks.items() if tensors_of(mask)}
 
 
-def with_known_shape(operation, args):
+def as_followed(operation, args):
+    """An operation and its arguments as a graph has them: for batches of any size."""
+    if not args:
+        return operation, args
+    kind, (x, *others) = type(operation), args
+    if kind is internals.operation_class(keras.ops.reshape):
+        return _reshape(operation, x), args
+    if kind is internals.operation_class(keras.ops.get_item):
+        (key,) = others
+        return operation, (x, key if isinstance(key, (int, list, tuple)) else (key,))
+    if kind is internals.operation_class(keras.ops.concatenate):
+        return operation, (_in_batches(operation, x), *others)
+    is_broadcast = kind is internals.operation_class(keras.ops.broadcast_to)
+    if is_broadcast and asks_for_batch(operation) and x.shape[:1] == (None,):
+        zeros = np.zeros((1, *operation.shape[1:]), x.dtype)
+        same = keras.ops.logical_or if x.dtype == "bool" else keras.ops.add
+        return internals.operation_class(same)(), (x, zeros)
+    return operation, args
+
+
+def _reshape(operation, x):
     """An open batch in a target shape is whatever the tensor has: -1."""
-    if not isinstance(operation, internals.operation_class(keras.ops.reshape)):
-        return operation
     if isinstance(operation.newshape, int):
         return operation
-    shape = args[0].shape
     target: list = [None if size is OPEN else size for size in operation.newshape]
-    if target[:1] == [None] and -1 in target and None not in shape[1:]:
+    if target[:1] == [None] and -1 in target and None not in x.shape[1:]:
         others = math.prod(size for size in target[1:] if size != -1)
-        target[target.index(-1)] = math.prod(shape[1:]) // others
+        target[target.index(-1)] = math.prod(x.shape[1:]) // others
     if target.count(None) == 1 and -1 not in target:
         target = [-1 if size is None else size for size in target]
     return type(operation)(tuple(target))
 
 
-def in_batches(operation, args):
+def _in_batches(operation, parts):
     """What is joined with batches is there once per sample: a batch of one is repeated."""
-    if not isinstance(operation, internals.operation_class(keras.ops.concatenate)):
-        return args
-    parts, *others = args
     batches = [x for x in tensors_of(parts) if x.shape[0] is None]
     if not batches or operation.axis in (0, -len(batches[0].shape)):
-        return args
-    zero = keras.ops.zeros_like(batches[0])
+        return parts
+    return [per_sample(x, batches[0]) if x.shape[0] == 1 else x for x in parts]
+
+
+def per_sample(x, like):
+    """The tensor once per sample, as many as another has."""
+    zero = keras.ops.zeros_like(like)
     zero = keras.ops.sum(zero, tuple(range(1, len(zero.shape))), keepdims=True)
-    return [
-        keras.ops.add(keras.ops.cast(zero, x.dtype), x) if x.shape[0] == 1 else x
-        for x in parts
-    ], *others
+    zero = keras.ops.reshape(zero, (-1, *(1 for _ in x.shape[1:])))
+    if x.dtype == "bool":
+        return keras.ops.logical_or(keras.ops.cast(zero, "bool"), x)
+    return keras.ops.add(keras.ops.cast(zero, x.dtype), x)
+
+
+def asks_for_batch(operation):
+    """Whether an operation repeats something for each sample of the batch."""
+    if isinstance(operation, internals.operation_class(keras.ops.reshape)):
+        return False
+    firsts = (
+        value[:1] if isinstance(value, (list, tuple)) else [value]
+        for value in vars(operation).values()
+    )
+    return any(OPEN is value for first in firsts for value in first)

@@ -53,6 +53,7 @@ class Unrolling:
         self.models = {}  # by identity: each with its composite layer
         self.inlined = set(map(id, inlined))  # to be no models
         self.kept = {}
+        self.reached = set()  # weights of layers that were called, by identity
         self.lost = {}  # masks that no layer attaches once the network runs
 
     def is_composite(self, layer):
@@ -92,6 +93,7 @@ class Unrolling:
             except Exception as error:
                 self.kept[id(layer)] = layer, reason_of(error)
         self.recording.frame.names.add(layer.name)
+        self.reached |= set(map(id, layer.weights))
         args, kwargs = tree.map_structure(without_phase, (args, kwargs))
         masks = {
             name: mask

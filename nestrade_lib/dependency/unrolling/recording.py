@@ -11,10 +11,12 @@ from nestrade_lib import internals
 from nestrade_lib.dependency.unrolling.calls import (
     OPEN,
     CannotUnroll,
-    in_batches,
+    as_followed,
+    asks_for_batch,
+    per_sample,
     tensors_of,
-    with_known_shape,
 )
+from nestrade_lib.dependency.unrolling.tensorflow_functions import as_operations
 
 
 @dataclass
@@ -61,6 +63,7 @@ class Recording:
                 (keras.ops, "shape", self._sizing),
             ):
                 stack.enter_context(internals.replaced(owner, name, make))
+            stack.enter_context(as_operations())
             yield
 
     @contextlib.contextmanager
@@ -89,11 +92,13 @@ class Recording:
                 for leaf in tree.flatten((args, kwargs)):
                     if isinstance(leaf, keras.Variable):
                         raise _beside_layers(leaf)
-                operation = with_known_shape(operation, args)
-                args = in_batches(operation, args)
+                operation, args = as_followed(operation, args)
                 if not internals.inputs_of(operation):  # it is new
                     self.frame.operations.append(operation)
-            return symbolic_call(operation, *args, **kwargs)
+            made = symbolic_call(operation, *args, **kwargs)
+            if not self.is_paused and asks_for_batch(operation) and made.shape[0] == 1:
+                made = per_sample(made, self.frame.anchor)
+            return made
 
         return recorded
 

@@ -185,6 +185,30 @@ def weights_of_its_own_repeated():
     return Tokens(lambda token, batch: ops.repeat(token, batch, axis=0))
 
 
+class Latents(keras.Model):
+    """Weights of its own, once per sample, ask what it is called on."""
+
+    def __init__(self):
+        super().__init__()
+        draw = {"initializer": "random_normal"}
+        self.latents = self.add_weight(shape=(3, 8), name="latents", **draw)
+        self.places = self.add_weight(shape=(9, 8), name="places", **draw)
+        self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+        self.embed, self.out = L.Dense(8), L.Dense(2)
+        self.attention = L.MultiHeadAttention(2, 4)
+
+    def call(self, x):
+        x = self.embed(x) + self.places[: x.shape[1]]
+        latents = ops.broadcast_to(self.latents[None], (ops.shape(x)[0], 3, 8))
+        first = ops.broadcast_to(x[:, :1], (ops.shape(x)[0], 3, 8))
+        return self.out(self.attention(latents + first, x)) * ops.exp(self.scale)
+
+
+@network((6, 4))
+def latents_of_its_own():
+    return Latents()
+
+
 class Bank(L.Layer):
     """It looks words up in an embedding that others use as well."""
 
