@@ -1,18 +1,25 @@
-"""Measure the tables that are named, or all, and write their rows."""
+"""Measure the tables that are named, or all, and write their rows.
+
+python -m benchmarks.structures
+KERAS_BACKEND=jax python -m benchmarks.structures random-graphs        # or torch
+"""
 
 import json
 import sys
 from collections import Counter
 
+import keras
+
 from benchmarks.record import RESULTS, commit, environment, today
 from benchmarks.structures import backbones, examples, graphs, operations, zoo
 from benchmarks.structures.rows import as_json, measure
 
+GRAPHS = "random graphs on " + keras.backend.backend()
 # Kind: functions that build networks by name, and what measures one. What is not
 # installed (keras-hub, kimm) has none, and its rows in the record stay.
 TABLES = {
     "operations": (operations.NETWORKS, measure),
-    "random graphs": (graphs.NETWORKS, measure),
+    GRAPHS: (graphs.NETWORKS, measure),
     "keras-hub": (backbones.NETWORKS, measure),
     "kimm": (zoo.NETWORKS, measure),
     "keras.io": (examples.NETWORKS, examples.train),
@@ -22,6 +29,7 @@ PATH = RESULTS / "structures.json"
 
 def main(kinds):
     for kind in kinds or TABLES:
+        kind = GRAPHS if kind == "random-graphs" else kind
         networks, row_of = TABLES[kind]
         if not networks:
             print(f"{kind} is not installed")
@@ -39,11 +47,12 @@ def main(kinds):
 
 def write(kind, rows):
     """Replace the rows of one kind in the record."""
-    record = {"rows": []}
+    record = {"measured": {}, "rows": []}
     if PATH.is_file():
         record = json.loads(PATH.read_text(encoding="utf-8"))
     others = [row for row in record["rows"] if row["kind"] != kind]
-    record |= {"environment": environment(), "date": today(), "commit": commit()}
+    here = {"environment": environment(), "date": today(), "commit": commit()}
+    record["measured"][kind] = here
     record["rows"] = others + rows
     PATH.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

@@ -239,5 +239,5 @@ def graph(number):
 
 
 NETWORKS = {
-    f"graph {number}": lambda number=number: graph(number) for number in range(100)
+    f"graph {number}": lambda number=number: graph(number) for number in range(500)
 }

@@ -31,12 +31,14 @@ KINDS = {
         "Small networks of each family, with random weights. A random half of their channels "
         "is cut.",
     ),
-    "random graphs": (
+    "random graphs on tensorflow": (
         "Random graphs",
         "Layers, operations, constants and shared layers, joined at random. Each graph begins "
         "with a hidden layer that nothing else reads, so that there is always something to "
-        "cut. A random half of the channels is cut.",
+        "cut. A random half of the channels is cut, here on TensorFlow.",
     ),
+    "random graphs on jax": ("Random graphs on JAX", "The same graphs."),
+    "random graphs on torch": ("Random graphs on PyTorch", "The same graphs."),
     "operations": (
         "Single operations and layers",
         "Each stands between two dense layers. A random half of the channels is cut.",
