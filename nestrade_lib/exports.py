@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from nestrade_lib import onnx_operations
 from nestrade_lib.arrays import input_structure
 from nestrade_lib.checks import require
 from nestrade_lib.runtimes import checked_path, require_package
@@ -184,6 +185,8 @@ def _write(model, path, to, samples):
     if to == "onnx":
         import onnx
 
+        if keras.backend.backend() == "tensorflow":
+            onnx_operations.register()
         # Without it, Keras refuses a network that was loaded and never called.
         signature = (
             {"input_signature": _signature(model)} if _sample_inputs(model) else {}

@@ -92,6 +92,19 @@ def test_several_inputs_are_calibrated_and_fed_by_their_names(tmp_path):
                 run(wrong)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
+@pytest.mark.parametrize("activation", ["gelu", "celu"])
+def test_what_tf2onnx_lacks_goes_to_onnx(activation, dtype, tmp_path):
+    x = keras.Input((8,))
+    hidden = kl.Dense(6, activation=activation, dtype=dtype)(x)
+    network = keras.Model(x, kl.Dense(3)(ops.cast(hidden, "float32")))
+    export(network, tmp_path / "x.onnx", "onnx")
+    batch = np.random.default_rng(0).normal(size=(5, 8)).astype("float32")
+    answers = load_export(tmp_path / "x.onnx")(batch), network.predict(batch, verbose=0)
+    atol = 1e-5 if dtype == "float32" else 1e-2
+    np.testing.assert_allclose(*answers, atol=atol)
+
+
 @pytest.mark.parametrize(
     "function, to, operation, way_out",
     [

@@ -3,8 +3,8 @@
 Each is a script's network with its data: ``fit`` under Nestrade is all that is added.
 """
 
-from benchmarks.structures.examples import images, tables, text
+from benchmarks.structures.examples import images, own_weights, tables, text
 from benchmarks.structures.examples.data import NETWORKS
 from benchmarks.structures.examples.fit import train
 
-__all__ = ["NETWORKS", "images", "tables", "text", "train"]
+__all__ = ["NETWORKS", "images", "own_weights", "tables", "text", "train"]
