@@ -92,8 +92,12 @@ def test_several_inputs_are_calibrated_and_fed_by_their_names(tmp_path):
                 run(wrong)
 
 
+def logarithm(x):
+    return ops.log1p(ops.square(x))
+
+
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("activation", ["gelu", "celu"])
+@pytest.mark.parametrize("activation", ["gelu", "celu", logarithm])
 def test_what_tf2onnx_lacks_goes_to_onnx(activation, dtype, tmp_path):
     x = keras.Input((8,))
     hidden = kl.Dense(6, activation=activation, dtype=dtype)(x)
