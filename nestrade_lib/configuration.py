@@ -49,7 +49,14 @@ def _layer(serialize, layer, objects):
     is_known = is_known and getattr(sys.modules[kind.__module__], kind.__name__) is kind
     try:
         description = serialize(layer)
-    except Exception:  # no get_config, or one that fails: the layer itself is left
+    except (
+        Exception
+    ) as error:  # no get_config, or one that fails: the layer itself is left
+        if is_known and isinstance(error, NotImplementedError):
+            raise ValueError(
+                f"{layer.name!r} ({kind.__name__}): expected an operation that Keras can save, "
+                "got one of a function or an array of yours. Call it in a layer of its own."
+            ) from None
         if is_known:
             raise
         description = {"config": {"name": layer.name}}

@@ -128,6 +128,7 @@ def copied(original):
     graph = {
         id(nodes): [] for x in layers for nodes in (x._inbound_nodes, x._outbound_nodes)
     }
+    graph |= {id(module): module for module in list(sys.modules.values())}
     plainly = replaced(KerasSaveable, "__reduce__", lambda _: object.__reduce__)
     with plainly, DotNotTrackScope():  # the lists of what is built are closed
         return copy.deepcopy(original, graph)

@@ -64,7 +64,8 @@ def test_functional_models_have_a_class_that_takes_inputs_and_outputs():
 
 
 def test_a_copy_has_variables_of_its_own_and_no_place_in_a_graph():
-    original = keras.Sequential([kl.Dense(3), kl.BatchNormalization()])
+    original = keras.Sequential([kl.Dense(3), kl.BatchNormalization(), kl.Dropout(0.5)])
+    original.layers[0].numbers = np  # a module is no part of it
     original(keras.Input((4,)))
     mean = keras.metrics.Mean()
     mean.update_state(3.0)

@@ -186,6 +186,10 @@ def chance(self, x):
     return self.dense(x) * np.random.default_rng().normal()
 
 
+def loop(self, x):
+    return ops.fori_loop(0, 3, lambda n, y: y * 0.5, self.dense(x))
+
+
 def unused(self, x):
     return self.drop(x)
 
@@ -224,6 +228,7 @@ def test_other_functions_of_tensorflow_are_refused(name):
         (loss, "a loss that its inputs do not decide"),
         (arrays, "does not run"),
         (chance, "gives other values then"),
+        (loop, "calls fori_loop, which Keras cannot save"),
         (unused, "does not use the weights"),
         (text, "something else than tensors"),
     ],

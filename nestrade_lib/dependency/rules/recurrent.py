@@ -1,9 +1,11 @@
 """Recurrent layers, and the wrappers that carry a layer over time or both ways."""
 
-from keras import layers, tree
+import numpy as np
+from keras import layers, ops, tree
 
 from nestrade_lib.dependency.call import tensors_in
 from nestrade_lib.dependency.labels import Channels, join
+from nestrade_lib.dependency.observation.edits import Edit
 from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.activation import apply_activation
 from nestrade_lib.dependency.rules.convolution import image, places
@@ -93,11 +95,21 @@ def _cell(call, cell, keys, features, positions):
 
 @rule(*_GATES)
 def lone_cell(call):
-    """A cell that is called by itself, for one step."""
+    """A cell that is called by itself, for one step, from states that may be constants."""
     step, *initial = call.inputs
     units = _cell(call, call.layer, (), step.axes[-1], [1])
     _begin(call, [units] * len(initial), initial)
-    return [(None, units)] * (1 + len(initial))
+    for place, x in tree.flatten_with_path({"args": call.args, "kwargs": call.kwargs}):
+        if ops.is_tensor(x) or isinstance(x, np.ndarray):
+            _begin_with_constant(call, units, place, ops.convert_to_numpy(x))
+    return [(None, units)] * (1 + len(tree.flatten(call.layer.state_size)))
+
+
+def _begin_with_constant(call, units, place, array):
+    """A state of zeros has as many as there are units; another is never cut."""
+    if np.any(array):
+        call.pin(units, "begins with a constant that is not zero")
+    call.follows_cut(Edit(place, units.labels, array.ndim - 1))
 
 
 @rule(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D)

@@ -186,6 +186,17 @@ def per_sample(x, like):
     return keras.ops.add(keras.ops.cast(zero, x.dtype), x)
 
 
+def require_description(operation):
+    """Refuse an operation that no configuration, and so no file, can have."""
+    try:
+        operation.get_config()
+    except NotImplementedError:
+        raise CannotUnroll(
+            f"calls {operation.name}, which Keras cannot save as an operation (call it in a "
+            "layer of its own, which is kept)"
+        ) from None
+
+
 def asks_for_batch(operation):
     """Whether an operation repeats something for each sample of the batch."""
     if isinstance(operation, internals.operation_class(keras.ops.reshape)):

@@ -14,6 +14,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     as_followed,
     asks_for_batch,
     per_sample,
+    require_description,
     tensors_of,
 )
 from nestrade_lib.dependency.unrolling.tensorflow_functions import as_operations
@@ -93,6 +94,7 @@ class Recording:
                     if isinstance(leaf, keras.Variable):
                         raise _beside_layers(leaf)
                 operation, args = as_followed(operation, args)
+                require_description(operation)
                 if not internals.inputs_of(operation):  # it is new
                     self.frame.operations.append(operation)
             made = symbolic_call(operation, *args, **kwargs)

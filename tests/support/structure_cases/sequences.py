@@ -1,6 +1,7 @@
 """Attention and recurrence."""
 
 import keras
+import numpy as np
 from keras import layers as L
 from keras import ops
 
@@ -195,3 +196,13 @@ def masked_attention():
     kept = ops.not_equal(x, 0)
     y = L.Attention()([L.Dense(6)(y), L.Dense(6)(y)], mask=[kept, kept])
     return network(x, L.Dense(2)(y))
+
+
+@case(5 + 3)
+def cells_begun_by_constants():
+    x = keras.Input((6, 4))
+    cell, zeros = L.LSTMCell(5), np.zeros((1, 5), "float32")
+    _, states = cell(x[:, 0], [zeros, zeros])
+    y, _ = cell(x[:, 1], states)
+    ones = L.GRUCell(3)(y, [np.ones((1, 3), "float32")])[0]
+    return network(x, L.Dense(2)(L.Dense(3, activation="relu")(ones)))

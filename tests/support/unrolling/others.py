@@ -209,6 +209,25 @@ def latents_of_its_own():
     return Latents()
 
 
+class Steps(keras.Model):
+    """A loop over a cell, by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.out = L.LSTMCell(5), L.Dense(2)
+
+    def call(self, x):
+        states = [ops.zeros((ops.shape(x)[0], 5))] * 2
+        for n in range(x.shape[1]):
+            y, states = self.cell(x[:, n], states)
+        return self.out(y)
+
+
+@network((6, 4))
+def cell_in_a_loop():
+    return Steps()
+
+
 class Bank(L.Layer):
     """It looks words up in an embedding that others use as well."""
 
