@@ -209,6 +209,28 @@ def test_functions_of_tensorflow_are_operations(name):
     np.testing.assert_allclose(*answers, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.skipif(not CALLS, reason="of TensorFlow")
+def test_a_graph_function_around_call_is_taken_off():
+    import tensorflow as tf
+
+    class Halved(L.Layer):
+        def __init__(self):
+            super().__init__()
+            self.dense = L.Dense(4, activation="relu")
+
+        @tf.function(reduce_retracing=True)
+        def call(self, x, training=None):
+            return tf.nn.relu(self.dense(x)) / 2
+
+    x = keras.Input((5,))
+    network = keras.Model(x, L.Dense(2)(Halved()(x)))
+    made = unroll(network)
+    assert trace(made).count == 4
+    batch = np.random.default_rng(0).normal(size=(3, 5)).astype("float32")
+    answers = (ops.convert_to_numpy(each(batch)) for each in (network, made))
+    np.testing.assert_allclose(*answers, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", REFUSED if CALLS else [])
 def test_other_functions_of_tensorflow_are_refused(name):
     x = np.ones((3, 5), "float32")

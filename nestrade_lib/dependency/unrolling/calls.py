@@ -117,9 +117,15 @@ def as_taken(layer, x):
     return y
 
 
+def code_of(layer):
+    """A layer's ``call`` as Python code: without a ``tf.function`` around it."""
+    written = getattr(type(layer).call, "python_function", None)
+    return layer.call if written is None else written.__get__(layer)
+
+
 def masks_of(layer, args, kwargs):
     """The masks that Keras adds to a call (a dict), from the tensors that carry them."""
-    signature = inspect.signature(layer.call)
+    signature = inspect.signature(code_of(layer))
     try:
         given = signature.bind(*args, **kwargs).arguments
     except TypeError:

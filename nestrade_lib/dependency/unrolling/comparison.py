@@ -11,6 +11,7 @@ from keras import tree
 from nestrade_lib import internals
 from nestrade_lib.dependency.unrolling.calls import (
     CannotUnroll,
+    code_of,
     reason_of,
     tensors_of,
     without_phase,
@@ -27,7 +28,7 @@ def require_equal(layer, args, kwargs, made, inputs, outputs, masks=()):
     is training is run in training as well.
     """
     phases: list = [{}]
-    if "training" in inspect.signature(layer.call).parameters:
+    if "training" in inspect.signature(code_of(layer)).parameters:
         phases.append({"training": True})
     for length in _LENGTHS:
         draw = functools.partial(_sample, length)

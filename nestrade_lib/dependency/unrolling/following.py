@@ -11,6 +11,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     PHASE,
     CannotUnroll,
     as_taken,
+    code_of,
     identity_of,
     in_each_phase,
     is_graph,
@@ -121,12 +122,13 @@ class Unrolling:
             return inputs
         args, kwargs = tree.map_structure(lambda x: as_taken(layer, x), (args, kwargs))
         kwargs = {**kwargs, **masks_of(layer, args, kwargs)}
-        arguments = inspect.signature(layer.call).bind(*args, **kwargs)
-        parameters = inspect.signature(layer.call).parameters
+        call = code_of(layer)
+        arguments = inspect.signature(call).bind(*args, **kwargs)
+        parameters = arguments.signature.parameters
         if "training" in parameters and arguments.arguments.get("training") is None:
             arguments.arguments["training"] = PHASE
         with self.weights.as_tensors(layer, self.recording.frame):
-            outputs = layer.call(*arguments.args, **arguments.kwargs)
+            outputs = call(*arguments.args, **arguments.kwargs)
         if layer.supports_masking:
             first = next(iter(arguments.arguments.values()))
             self._set_masks(layer, first, outputs)
