@@ -1,6 +1,7 @@
 """The harness of the comparison: resumed, refused, with peers missing; and its arithmetic."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from benchmarks.record import RESULTS
 from nestrade_lib import count_costs, load_mnist, trace
 from nestrade_lib.importance import magnitude
 
+ROOT = RESULTS.parents[1]
 FIGURES = {
     "test_error_percent": 2.0, "macs": 100, "nonzero_macs": 100, "params": 10,
     "seconds": 4.0, "processor_seconds": 2.0, "latency_ms_1": 1.0, "latency_ms_256": 2.0,
@@ -143,9 +145,34 @@ def test_the_summary_is_that_of_a_calculator():
     assert summary["nestrade"]["behind"]["high"] == 0.0
 
 
-def test_the_summary_in_the_record_is_that_of_its_rows():
-    content = json.loads((RESULTS / "compare.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("name", ["compare", "compare_budgets"])
+def test_the_summary_in_the_record_is_that_of_its_rows(name):
+    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     assert content["summary"] == summarize(content["networks"])
+
+
+def test_the_chapter_says_what_less_and_more_than_a_tenth_cost():
+    content = json.loads((RESULTS / "compare_budgets.json").read_text(encoding="utf-8"))
+    chapter = (ROOT / "chapters/comparison.ipynb").read_text(encoding="utf-8")
+    (told,) = (line for line in chapter.splitlines() if "Less and more" in line)
+    errors = {
+        (budget, name): row["test_error_percent"]["mean"]
+        for budget, rows in content["summary"]["lenet5"].items()
+        for name, row in rows.items()
+    }
+    small = "scratch thinner magnitude slimming lasso torch-pruning tfmot".split()
+    shown = [
+        errors["5%", "nestrade"],
+        errors["5%", "scratch-raised"],
+        errors["5%", "random"],
+        min(errors["5%", name] for name in [*small, "torch-pruning-sparse"]),
+        errors["50%", "nestrade"],
+        errors["50%", "dense"],
+    ]
+    assert re.findall(r"([\d.]+) %", told) == [f"{error:.2f}" for error in shown]
+    assert {
+        len(row["seeds"]) for row in content["summary"]["lenet5"]["5%"].values()
+    } == {3}
 
 
 def test_the_command_alone_goes_on_with_the_record():
