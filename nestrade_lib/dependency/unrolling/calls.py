@@ -101,6 +101,17 @@ def is_graph(layer):
     return kinds and internals.from_keras(type(layer).call)
 
 
+def is_as_built(graph, args):
+    """Whether a graph is called on the shapes that it has: Keras lets it run on others."""
+    pairs = zip(tree.flatten(getattr(graph, "inputs", None) or []), tensors_of(args))
+    return all(
+        m == n or None in (m, n)
+        for symbol, x in pairs
+        if len(symbol.shape) == len(x.shape)
+        for m, n in zip(symbol.shape, x.shape)
+    )
+
+
 def identity_of(x):
     """What makes an argument that is no tensor the same as another."""
     return x if isinstance(x, (int, float, str, bool, type(None))) else id(x)

@@ -14,6 +14,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     code_of,
     identity_of,
     in_each_phase,
+    is_as_built,
     is_graph,
     masks_of,
     place_of,
@@ -87,6 +88,8 @@ class Unrolling:
             kwargs.pop("training")  # which is decided when a graph runs
         if not tensors_of((args, kwargs)) and (layer.weights or not layer.built):
             args, kwargs = tree.map_structure(self.recording.lifted, (args, kwargs))
+        if is_graph(layer) and not is_as_built(layer, args):
+            return self._follow(layer, args, kwargs)
         if tensors_of((args, kwargs)) and self.is_composite(layer):
             make = self._follow if id(layer) in self.inlined else self._nested
             try:

@@ -228,6 +228,25 @@ def cell_in_a_loop():
     return Steps()
 
 
+class Padded(L.Layer):
+    """It builds a chain for larger images than it calls it on."""
+
+    def __init__(self):
+        super().__init__()
+        self.chain = keras.Sequential([L.Conv2D(4, 3), L.BatchNormalization()])
+
+    def build(self, shape):
+        self.chain.build((None, 10, 10, shape[-1]))
+
+    def call(self, x, training=None):
+        return ops.relu(self.chain(x, training=training))
+
+
+@network((8, 8, 3))
+def chain_built_for_other_shapes():
+    return keras.Sequential([keras.Input((8, 8, 3)), Padded(), L.Flatten(), L.Dense(2)])
+
+
 class Bank(L.Layer):
     """It looks words up in an embedding that others use as well."""
 
