@@ -54,7 +54,14 @@ def write(kind, rows):
     here = {"environment": environment(), "date": today(), "commit": commit()}
     record["measured"][kind] = here
     record["rows"] = others + rows
-    PATH.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    PATH.write_text(text_of(record), encoding="utf-8")
+
+
+def text_of(record):
+    """JSON with a line per row."""
+    rows = ",\n  ".join(map(json.dumps, record["rows"]))
+    measured = json.dumps(record["measured"], indent=1)
+    return f'{{\n "measured": {measured},\n "rows": [\n  {rows}\n ]\n}}\n'
 
 
 if __name__ == "__main__":
