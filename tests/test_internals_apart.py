@@ -1,9 +1,9 @@
-"""No module but the two rooms of internals reaches into Keras."""
+"""No module but the three rooms of internals reaches into Keras and TensorFlow."""
 
 import ast
 from pathlib import Path
 
-from nestrade_lib import internals, keras_data
+from nestrade_lib import internals, keras_data, tensorflow_internals
 
 LIBRARY = Path(internals.__file__).parent
 SOURCES = {path: path.read_text() for path in sorted(LIBRARY.rglob("*.py"))}
@@ -27,7 +27,8 @@ def test_no_other_module_reaches_into_keras():
     """A private attribute is one that the library itself has given."""
     trees = {path: ast.parse(text) for path, text in SOURCES.items()}
     own = {name for tree in trees.values() for name in own_names(tree)}
-    rooms = [trees.pop(Path(room.__file__)) for room in (internals, keras_data)]
+    modules = internals, keras_data, tensorflow_internals
+    rooms = [trees.pop(Path(room.__file__)) for room in modules]
     nodes = [node for room in rooms for node in ast.walk(room)]
     reached = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     foreign = {name for name in reached if private(name)} - {"_replace"}
