@@ -6,7 +6,7 @@ import importlib.util
 from nestrade_lib import unroll
 
 _NAMES = """LCNet035 TinyNetE MobileNetV3W050Small MobileNetV2W050 RegNetX002 RegNetY002
-VGG11 VisionTransformerTiny32 ResNet18 ConvNeXtAtto MobileViTXXS RepVGGA0 GhostNetW050
+VisionTransformerTiny32 ResNet18 ConvNeXtAtto MobileViTXXS RepVGGA0 GhostNetW050
 MobileOneS0 MobileViTV2W050 EfficientNetLiteB0 HGNetV2B0 InceptionNeXtTiny EfficientNetB0
 Xception"""
 
