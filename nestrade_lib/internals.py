@@ -2,7 +2,8 @@
 
 Every private name and every replaced method is here (of data: in ``keras_data.py``; of
 TensorFlow: in ``tensorflow_internals.py``), each in one function that says why;
-``tests/test_internals.py`` has a test for each, which fails when a version moves it. Seen in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
+``tests/test_internals.py`` has a test for each, which fails when a version moves it. Seen
+in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
 """
 
 import contextlib

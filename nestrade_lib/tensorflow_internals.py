@@ -1,4 +1,4 @@
-"""What the library needs of TensorFlow's private parts."""
+"""What the library needs of TensorFlow that has no public name."""
 
 import contextlib
 
@@ -41,8 +41,9 @@ def dispatched(handle):
             made = handle(op, args, kwargs)
             return self.NOT_SUPPORTED if made is NotImplemented else made
 
-    Dispatcher().register()
+    dispatcher = Dispatcher()
+    dispatcher.register()
     try:
         yield
     finally:
-        module._GLOBAL_DISPATCHERS.pop()
+        module._GLOBAL_DISPATCHERS.remove(dispatcher)

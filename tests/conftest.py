@@ -46,6 +46,8 @@ chapters/training-mnist.ipynb
 appendix/solutions/training-mnist.ipynb
 chapters/getting-started.ipynb
 tests/test_run.py
+tests/test_refused_cuts.py
+tests/test_inputs.py
 tests/test_fit_data.py
 chapters/multi-gpu.ipynb
 appendix/recipes.ipynb
@@ -56,6 +58,12 @@ tests/test_structure_applications.py
 README.md
 tests/test_annealing.py
 tests/test_distillation.py
+tests/test_callbacks.py
+tests/test_interrupts.py
+tests/test_onednn.py
+tests/test_termination.py
+tests/test_unrolling.py
+tests/test_compare.py
 tests/test_equal_paths.py
 chapters/regularization.ipynb
 appendix/solutions/getting-started.ipynb

@@ -63,6 +63,19 @@ class Louder(L.Dense):
         return 2 * super().call(keras.ops.flip(x, -1))
 
 
+class Product(keras.layers.Layer):
+    """A product with a kernel, which no rule describes."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(shape[-1], 5), name="kernel")
+
+    def call(self, x):
+        return x @ self.kernel
+
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], 5)
+
+
 class Halved(L.Wrapper):
     """A wrapper that changes its layer's weights when it is called."""
 
@@ -109,6 +122,17 @@ def test_layer_that_cannot_be_followed_is_kept_and_named(index):
     assert smaller.get_layer("odd").count_params() == layer.count_params()
     with warnings.catch_warnings(action="error"):
         assert trace(wider, ignored_layers=[layer]).count == 6
+
+
+def test_a_kept_layer_may_be_in_a_wrapper_that_is_followed():
+    odd = L.SpectralNormalization(Product(name="odd"))
+    network = keras.Sequential(
+        [keras.Input((4,)), L.Dense(6), L.Dense(5), odd, L.Dense(2)]
+    )
+    with pytest.warns(UserWarning, match="Left as they are.*'odd'"):
+        graph = trace(network)
+    assert graph.count == 6
+    restructure(network, random_cut(graph), graph)
 
 
 def test_strict_names_every_layer_that_cannot_be_followed():

@@ -122,6 +122,18 @@ class Call:
             "before it is not zero at zero)",
         )
 
+    def readers_vanish(self, variable):
+        """What reads a cut channel is zero too in what the cut is verified against."""
+        tag = self.record.tags.get(self.walk.path(variable))
+        if tag is not None:
+            tag.roles = ["state" if role == "consume" else role for role in tag.roles]
+
+    def axis_of(self, variable, number):
+        """The channels along an axis of a variable that a rule has described, or ``None``."""
+        tag = self.record.tags.get(self.walk.path(variable))
+        labels = None if tag is None else tag.labels[number]
+        return None if labels is None else Axis(labels, np.zeros(len(labels)))
+
     def scales(self, variable, factor):
         """Multiply ``variable`` by ``factor(kept)`` at each cut."""
         self.record.scales[self.walk.path(variable)] = factor

@@ -5,7 +5,6 @@ import numpy as np
 from keras import layers
 
 from nestrade_lib.dependency.labels import (
-    Axis,
     refill,
     refill_all,
     unknown,
@@ -112,18 +111,15 @@ def unit_normalization(call):
 def spectral_normalization(call):
     """Zeros have no part in the kernel's greatest singular value, nor in its vector.
 
-    What reads a cut channel has a part: it is zero too in what the cut is verified against.
+    The weights that read a cut channel have a part: cut, they no longer count.
     """
     layer = call.layer
     for tensor in call.inputs:
         for axis in tensor.axes:
             call.absorbs(axis)
     (output,) = call.inner(layer.layer, ("layer", "config"), call.inputs)
-    tag = call.record.tags[call.walk.path(layer.kernel)]
-    tag.roles = ["state" if role == "consume" else role for role in tag.roles]
-    if tag.labels[-1] is not None:
-        made = Axis(tag.labels[-1], np.zeros(len(tag.labels[-1])))
-        call.remembers(layer.vector_u, {1: made})
+    call.readers_vanish(layer.kernel)
+    call.remembers(layer.vector_u, {1: call.axis_of(layer.kernel, -1)})
     return output.axes
 
 

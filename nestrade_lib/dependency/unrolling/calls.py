@@ -20,8 +20,8 @@ def reason_of(error):
         return str(error)
     if "a TensorFlow function" in str(error):
         return (
-            "calls a function of TensorFlow that is not known here (take one of keras.ops, or "
-            "call it in a layer of its own, which is kept)"
+            "calls a function of TensorFlow in a way that is not known here (take one of "
+            "keras.ops, or call it in a layer of its own, which is kept)"
         )
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     return f"does not run ({type(error).__name__}: {lines[0][:200]})"

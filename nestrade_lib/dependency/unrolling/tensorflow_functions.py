@@ -115,7 +115,12 @@ def _handle(function, args, kwargs):
     arguments = signature.bind(*args, **kwargs).arguments
     arguments.pop("name", None)
     defaults = {key: x.default for key, x in signature.parameters.items()}
-    return same(**{k: x for k, x in arguments.items() if x is not defaults[k]})
+    given = {key: x for key, x in arguments.items() if x is not defaults[key]}
+    try:
+        inspect.signature(same).bind(**given)
+    except TypeError:  # it is asked for what Keras' operation does not do
+        return NotImplemented
+    return same(**given)
 
 
 @contextlib.contextmanager

@@ -9,8 +9,18 @@ from nestrade_lib import internals
 from nestrade_lib.dependency.unrolling.calls import CannotUnroll
 
 
+def _given(kind):
+    """A class whose weight is there already, in ``given``; a file has its base in its place."""
+    base = kind.__base__
+    kind.__name__, kind.__module__ = base.__name__, base.__module__
+    kind.add_weight = lambda self, *args, **kwargs: self.given
+    kind.from_config = classmethod(lambda _, config: base.from_config(config))
+    return kind
+
+
+@_given
 class _Array(keras.layers.EinsumDense):
-    """Multiplies one by a weight that is there already; a file has it as ``EinsumDense``."""
+    """Multiplies one by the weight."""
 
     def __init__(self, weight, **options):
         letters = "abcdefghijkl"[: len(weight.shape)]
@@ -23,16 +33,10 @@ class _Array(keras.layers.EinsumDense):
         )
         self.given = weight
 
-    def add_weight(self, *args, **kwargs):
-        return self.given
 
-    @classmethod
-    def from_config(cls, config):
-        return cls.__base__.from_config(config)
-
-
-class _Scalar(keras.layers.PReLU):
-    """Multiplies minus one by a weight that is there already; a file has it as ``PReLU``."""
+@_given
+class _Number(keras.layers.PReLU):
+    """Multiplies minus one by the weight."""
 
     def __init__(self, weight, **options):
         super().__init__(
@@ -41,17 +45,6 @@ class _Scalar(keras.layers.PReLU):
             **options,
         )
         self.given = weight
-
-    def add_weight(self, *args, **kwargs):
-        return self.given
-
-    @classmethod
-    def from_config(cls, config):
-        return cls.__base__.from_config(config)
-
-
-for kind in (_Array, _Scalar):
-    kind.__name__, kind.__module__ = kind.__base__.__name__, kind.__base__.__module__
 
 
 class OwnWeights:
@@ -94,16 +87,20 @@ class OwnWeights:
             return self.constants.setdefault(id(weight), numbers)
         if frame.anchor is None:
             raise CannotUnroll(f"reads {weight.path}, and no tensor of numbers")
-        shape = tuple(weight.shape)
+        is_number = len(weight.shape) == 0
         if id(weight) not in self.layers:
             options = {"name": frame.name(weight.name), "dtype": layer.dtype_policy}
-            made = _Array(weight, **options) if shape else _Scalar(weight, **options)
-            self.layers[id(weight)] = made
-            made.trainable = weight.trainable
+            kind = _Number if is_number else _Array
+            self.layers[id(weight)] = kind(weight, **options)
+            self.layers[id(weight)].trainable = weight.trainable
         zero = keras.ops.sum(keras.ops.zeros_like(frame.anchor))
-        one = keras.ops.reshape(1 + zero if shape else zero - 1, (1,))
-        found = self.layers[id(weight)](keras.ops.cast(one, layer.compute_dtype))
-        return keras.ops.squeeze(found, 0) if shape else keras.ops.sum(-found)
+        zero = keras.ops.reshape(keras.ops.cast(zero, layer.compute_dtype), (1,))
+        held = self.layers[id(weight)]
+        return (
+            keras.ops.sum(-held(zero - 1))
+            if is_number
+            else keras.ops.squeeze(held(zero + 1), 0)
+        )
 
 
 def _is_weight(x):
