@@ -166,6 +166,8 @@ def test_the_chapter_says_what_less_and_more_than_a_tenth_cost():
         errors["5%", "scratch-raised"],
         errors["5%", "random"],
         min(errors["5%", name] for name in [*small, "torch-pruning-sparse"]),
+        errors["5%", "nestrade-torch"],
+        errors["5%", "nestrade-jax"],
         errors["50%", "nestrade"],
         errors["50%", "dense"],
     ]
