@@ -24,6 +24,7 @@ from nestrade_lib.variables import tensors_of
 
 DAMPING = 1e-3  # of A, as a share of its diagonal
 STEPS = 128  # greedy steps of a layer: the channels of wider ones go several at a time
+BLOCK = 64  # removals whose changes are made together, as one large product
 
 
 def kfac(network, graph, batches):
@@ -116,22 +117,67 @@ def removal_costs(second_moments, energies, removable):
     inverse = np.linalg.inv(second_moments)
     left, costs, highest = np.arange(len(inverse)), np.zeros(removable), 0.0
     at_once = -(-removable // STEPS)
-    while count := np.count_nonzero(left < removable):  # which come first
-        each = np.diag(energies)[:count] / np.diag(inverse)[:count] / 2
-        gone = np.argsort(each, kind="stable")[:at_once]
-        costs[left[gone]] = highest = max(highest, each[gone].max())
-        # The others take over: their weights grow by share · those of the gone.
-        kept = np.delete(np.arange(len(left)), gone)
-        share = inverse[np.ix_(kept, gone)] @ np.linalg.inv(inverse[np.ix_(gone, gone)])
-        within, cross = (
-            energies[np.ix_(gone, gone)],
-            share @ energies[np.ix_(gone, kept)],
-        )
-        energies = energies[np.ix_(kept, kept)] - cross - cross.T
-        energies += share @ within @ share.T
-        inverse = inverse[np.ix_(kept, kept)] - share @ inverse[np.ix_(gone, kept)]
-        left = left[kept]
+    while np.any(left < removable):
+        block = _Block(inverse, energies, left < removable, max(BLOCK, at_once))
+        while block.may_go.any() and block.has_place_for(at_once):
+            gone, each = block.remove(at_once)
+            costs[left[gone]] = highest = max(highest, each.max())
+        inverse, energies, stays = block.apply()
+        left = left[stays]
     return costs
+
+
+class _Block:
+    """Some removals, whose changes to A⁻¹ and energies are made together, as one product.
+
+    Until then diagonals are up to date, and rows are worked out when their channel goes:
+    A⁻¹ is now ``inverse - shares @ rows``, and energies are
+    ``energies - shares @ crossed - (shares @ crossed).T``.
+    """
+
+    def __init__(self, inverse, energies, may_go, size):
+        self.inverse, self.energies = inverse, energies
+        self.may_go, self._is_gone = may_go, np.zeros(len(may_go), bool)
+        self._diagonals = inverse.diagonal().copy(), energies.diagonal().copy()
+        self._shares = np.zeros((len(inverse), size))
+        self._rows, self._crossed = np.zeros((2, size, len(inverse)))
+        self._end = 0
+
+    def has_place_for(self, count):
+        return self._end + count <= len(self._rows)
+
+    def remove(self, most):
+        """Remove the cheapest channels: which they are, and what each costs."""
+        variances, energies = self._diagonals
+        (candidates,) = np.nonzero(self.may_go)
+        each = energies[candidates] / variances[candidates] / 2
+        cheapest = np.argsort(each, kind="stable")[:most]
+        gone = candidates[cheapest]
+        self.may_go[gone], self._is_gone[gone] = False, True
+        before, new = slice(self._end), slice(self._end, self._end + len(gone))
+        shares, rows, crossed = self._shares, self._rows, self._crossed
+        own = shares[gone, before]
+        rows[new] = self.inverse[gone] - own @ rows[before]
+        # The others take over: their weights grow by share · those of the gone.
+        share = np.linalg.solve(rows[new, gone], rows[new]).T
+        energy = self.energies[gone] - own @ crossed[before]
+        energy -= (shares[:, before] @ crossed[before, gone]).T
+        crossed[new] = energy - energy[:, gone] @ share.T / 2
+        shares[:, new] = share
+        variances -= np.einsum("nk,kn->n", share, rows[new])
+        energies -= 2 * np.einsum("nk,kn->n", share, crossed[new])
+        self._end = new.stop
+        return gone, each[cheapest]
+
+    def apply(self):
+        """A⁻¹ and energies of the channels that stay, and which these are."""
+        stays, used = ~self._is_gone, slice(self._end)
+        shares = self._shares[stays, used]
+        both = np.ix_(stays, stays)
+        moved = shares @ self._crossed[used, stays]
+        energies = self.energies[both] - moved - moved.T
+        inverse = self.inverse[both] - shares @ self._rows[used, stays]
+        return inverse, energies, stays
 
 
 class _Factors:

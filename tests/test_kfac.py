@@ -1,5 +1,7 @@
 """Scores by K-FAC: exact where a network is linear, and nothing but what the loss feels."""
 
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
@@ -24,8 +26,14 @@ def refit_loss(x, weights, metric, gone):
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.integers(0, 10**6), st.integers(1, 6), st.integers(0, 2), st.integers(1, 3))
-def test_costs_are_those_of_least_squares(seed, channels, fixed, outputs):
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 6),
+    st.integers(0, 2),
+    st.integers(1, 3),
+    st.sampled_from([1, 2, kfac.BLOCK]),
+)
+def test_costs_are_those_of_least_squares(seed, channels, fixed, outputs, block):
     rng = np.random.default_rng(seed)
     n = channels + fixed
     x = rng.normal(size=(40, n)) @ rng.normal(size=(n, n)) + 0.1 * rng.normal(
@@ -33,9 +41,10 @@ def test_costs_are_those_of_least_squares(seed, channels, fixed, outputs):
     )
     weights, root = rng.normal(size=(n, outputs)), rng.normal(size=(outputs, outputs))
     metric = root @ root.T + np.eye(outputs)
-    costs = kfac.removal_costs(
-        x.T @ x / 40, weights @ metric @ weights.T, removable=channels
-    )
+    with mock.patch.object(kfac, "BLOCK", block):
+        costs = kfac.removal_costs(
+            x.T @ x / 40, weights @ metric @ weights.T, removable=channels
+        )
     gone, expected, before = [], np.zeros(channels), 0.0
     while len(gone) < channels:
         left = [n for n in range(channels) if n not in gone]

@@ -5,6 +5,7 @@ import numpy as np
 
 from nestrade_lib.surgery import restructure
 from nestrade_lib.surgery.optimizer import recreate
+from nestrade_lib.surgery.probes import parts_of, random_inputs
 from nestrade_lib.surgery.rebuild import cut
 from nestrade_lib.surgery.refusal import require_equal
 from nestrade_lib.surgery.verification import compare_outputs
@@ -16,11 +17,16 @@ def rehearse(network, smallest, graph, probe=None):
     """Refuse before a run what its cuts would be refused for.
 
     The smallest network is built, and its outputs are verified; so is all of one on the
-    way to it. A large network has its optimizer tried on two small layers instead.
+    way to it. A large network answers for one sample alone, and has its optimizer tried on
+    two small layers instead.
     """
-    smaller = cut(network, smallest, graph)
+    is_large = len(network.trainable_variables) > LARGE
+    if is_large:
+        probe = random_inputs(network) if probe is None else probe
+        probe = next(parts_of(probe, size=1), probe)
+    smaller = cut(network, smallest, graph, compiled=not is_large)
     require_equal(network, *compare_outputs(network, smaller, smallest, probe, graph))
-    if len(network.trainable_variables) > LARGE:
+    if is_large:
         try_optimizer(network.optimizer)
         return
     on_the_way = smallest | (np.arange(graph.count) % 2 == 0)

@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING, Context
 
 import numpy as np
 
+from nestrade_lib.arrays import map_arrays
 from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import count_costs
 from nestrade_lib.dependency import group_channels, trace
@@ -236,7 +237,8 @@ class PrunedNetwork:
 
     def build_metrics(self, sample):
         """Make the metrics' variables, so that what was gathered can go on in them."""
-        x, y = sample or (None, None)
+        # Of a few samples: a large network takes seconds for all of them.
+        x, y = map_arrays(lambda array: array[:2], sample or (None, None))
         if x is not None and (y is not None or self.network.loss is None):
             with self.engine.scope():
                 predicted = self.network(x, training=False)
