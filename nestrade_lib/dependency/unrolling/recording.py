@@ -62,6 +62,7 @@ class Recording:
                 (keras.Variable, "value", self._guarding),
                 (keras.Layer, "add_loss", self._keeping_losses),
                 (keras.ops, "shape", self._sizing),
+                (keras.layers.Embedding, "embeddings", self._tabling),
             ):
                 stack.enter_context(internals.replaced(owner, name, make))
             stack.enter_context(as_operations())
@@ -120,6 +121,15 @@ class Recording:
             return value.fget(variable)
 
         return property(guarded)
+
+    def _tabling(self, embeddings):
+        def table(layer):
+            """The weights of an embedding, read beside it: what it gives for each index."""
+            if self.is_paused:
+                return embeddings.fget(layer)
+            return layer(np.arange(layer.input_dim))
+
+        return property(table)
 
     def _keeping_losses(self, add_loss):
         def kept(layer, loss):

@@ -46,6 +46,7 @@ def _others(tf):
             images, size, interpolation=method
         ),
         tf.matmul: _matmul,
+        tf.nn.embedding_lookup: lambda params, ids: ops.take(params, ids, axis=0),
         tf.nn.gelu: lambda features, approximate=False: ops.gelu(features, approximate),
         tf.nn.leaky_relu: lambda features, alpha=0.2: ops.leaky_relu(features, alpha),
         tf.nn.log_softmax: lambda logits, axis=-1: ops.log_softmax(logits, axis),

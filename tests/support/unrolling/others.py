@@ -318,3 +318,38 @@ def losses_in_calls():
             return self.out(x)
 
     return Losses()
+
+
+class Tied(keras.Model):
+    """Predicts words by the table that embeds them: ``turned`` makes a kernel of it."""
+
+    def __init__(self, turned):
+        super().__init__()
+        self.backbone = Embedded()
+        self.turned = turned
+
+    def call(self, inputs):
+        return self.turned(self.backbone(inputs["words"]), self.backbone.table)
+
+
+class Embedded(L.Layer):
+    def __init__(self):
+        super().__init__()
+        self.table, self.dense = L.Embedding(10, 8), L.Dense(8, activation="relu")
+
+    def call(self, x):
+        return self.dense(ops.mean(self.table(x), axis=1))
+
+
+@network(words=10)
+def tied_to_an_embedding():
+    return Tied(lambda h, table: ops.matmul(h, ops.transpose(table.embeddings)))
+
+
+@network(words=10)
+def tied_by_einsum_and_of_unit_norm():
+    def turned(h, table):
+        norms = ops.sqrt(ops.sum(ops.square(table.embeddings), axis=-1))
+        return ops.einsum("bd,vd->bv", h, table.embeddings) / norms
+
+    return Tied(turned)
