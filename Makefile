@@ -12,6 +12,9 @@ PROSE  := *.md chapters appendix nestrade_lib scripts tests
 # As the notebooks' setup cell has it: no start-up messages.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
+# Each process would compile TensorFlow's modules anew: 10 seconds to import it instead of 4.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help book check test mutants lint lab notebooks serve benchmarks links browser \
         test-colab test-backends course slides pdf epub playground take-along jupyter-book-2 \
