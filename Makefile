@@ -12,7 +12,7 @@ PROSE  := *.md chapters appendix nestrade_lib scripts tests
 # As the notebooks' setup cell has it: no start-up messages.
 export TF_CPP_MIN_LOG_LEVEL := 3
 
-# Each process would compile TensorFlow's modules anew: 10 seconds to import it instead of 4.
+# Else each process compiles TensorFlow's modules anew, which takes longer than to import them.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help

@@ -125,6 +125,20 @@ def test_an_embedding_is_cut_where_its_table_is_read_beside_it(case, tmp_path):
     np.testing.assert_allclose(*answers, 1e-5, 1e-6)
 
 
+@pytest.mark.parametrize("case", ["recurrent_by_hand", "shortcut_with_zeros"])
+def test_zeros_are_cut_with_the_channels_that_they_meet(case, tmp_path):
+    inputs, original = sample(case)
+    made = unroll(original, inputs)
+    graph = trace(made)
+    assert graph.count == 8
+    smaller = restructure(made, np.arange(8) % 4 > 0, graph)
+    assert smaller.get_layer(original.out.name).kernel.shape == (6, 2)
+    smaller.save(tmp_path / "smaller.keras")
+    loaded = keras.models.load_model(tmp_path / "smaller.keras")
+    answers = (ops.convert_to_numpy(network(inputs)) for network in (smaller, loaded))
+    np.testing.assert_allclose(*answers, 1e-5, 1e-6)
+
+
 def test_its_own_number_is_there_beside_inputs_of_unsigned_bytes():
     def call(self, x):
         return self.dense(ops.cast(x, "float32")) * self.number

@@ -8,7 +8,8 @@ from keras import tree
 
 from nestrade_lib.dependency.labels import Axis, Channels
 from nestrade_lib.dependency.observation import observe
-from nestrade_lib.internals import from_keras
+from nestrade_lib.dependency.observation.edits import Edit
+from nestrade_lib.internals import from_keras, operation_class
 
 
 def follow(call, operation, args, kwargs):
@@ -49,6 +50,22 @@ def follow(call, operation, args, kwargs):
         tuple(a and Axis(known[a.labels], a.fill) for a in output.axes)
         for output in observation.outputs
     ], None
+
+
+def zeros_of(call):
+    """The axes of an array that is zero everywhere, which may go with channels they meet."""
+    if not isinstance(call.layer, operation_class(keras.ops.where)):
+        return None
+    condition, _, other = call.args
+    if isinstance(condition, Channels) or isinstance(other, Channels):
+        return None
+    condition, other = map(keras.ops.convert_to_numpy, (condition, other))
+    if condition.any() or other.any() or condition.ndim < 2:
+        return None
+    axis = call.fresh(condition.shape[-1])
+    last = condition.ndim - 1
+    call.follows_cut(Edit(("args", 0), axis.labels, last))
+    return *(None,) * last, axis
 
 
 def _identity(operation):

@@ -20,7 +20,7 @@ from nestrade_lib.dependency.call import (
 from nestrade_lib.dependency.calls import inner_calls
 from nestrade_lib.dependency.frozen import FROZEN
 from nestrade_lib.dependency.labels import sized, without_channels
-from nestrade_lib.dependency.observed import follow
+from nestrade_lib.dependency.observed import follow, zeros_of
 from nestrade_lib.dependency.own_penalties import keep_what_they_need
 from nestrade_lib.dependency.record import Application, Term, term
 from nestrade_lib.dependency.registry import find_products, find_rule
@@ -147,7 +147,7 @@ class Walk:
     def _observed(self, call):
         """The axes of the outputs of a layer or operation without weights and rule."""
         if not any(x.has_channels for x in call.inputs):
-            return None
+            return zeros_of(call)
         axes, reason = follow(call, call.layer, call.args, call.kwargs)
         if axes is None:
             kind = type(call.layer).__name__

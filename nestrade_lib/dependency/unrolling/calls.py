@@ -195,12 +195,23 @@ def _in_batches(operation, parts):
 
 def per_sample(x, like):
     """The tensor once per sample, as many as another has."""
+    zero = _zero_per_sample(x, like)
+    if zero.dtype == "bool":
+        return keras.ops.logical_or(zero, x)
+    return keras.ops.add(zero, x)
+
+
+def zeros_per_sample(zeros, like):
+    """An array of zeros once per sample: all of it is taken from zero, which shows."""
+    nowhere = np.zeros(zeros.shape, bool)
+    return keras.ops.where(nowhere, _zero_per_sample(zeros, like), 0.0)
+
+
+def _zero_per_sample(x, like):
     zero = keras.ops.zeros_like(like)
     zero = keras.ops.sum(zero, tuple(range(1, len(zero.shape))), keepdims=True)
     zero = keras.ops.reshape(zero, (-1, *(1 for _ in x.shape[1:])))
-    if x.dtype == "bool":
-        return keras.ops.logical_or(keras.ops.cast(zero, "bool"), x)
-    return keras.ops.add(keras.ops.cast(zero, x.dtype), x)
+    return keras.ops.cast(zero, keras.utils.standardize_dtype(x.dtype))
 
 
 def require_description(operation):

@@ -16,6 +16,7 @@ from nestrade_lib.dependency.unrolling.calls import (
     per_sample,
     require_description,
     tensors_of,
+    zeros_per_sample,
 )
 from nestrade_lib.dependency.unrolling.tensorflow_functions import as_operations
 
@@ -62,6 +63,7 @@ class Recording:
                 (keras.Variable, "value", self._guarding),
                 (keras.Layer, "add_loss", self._keeping_losses),
                 (keras.ops, "shape", self._sizing),
+                (keras.ops, "zeros", self._zeroing),
                 (keras.layers.Embedding, "embeddings", self._tabling),
             ):
                 stack.enter_context(internals.replaced(owner, name, make))
@@ -113,6 +115,18 @@ class Recording:
             return tuple(OPEN if n is None else n for n in sizes[:1]) + sizes[1:]
 
         return sized
+
+    def _zeroing(self, zeros):
+        def zeroed(shape, *args, **kwargs):
+            made = zeros(shape, *args, **kwargs)
+            is_state = isinstance(shape, (list, tuple)) and any(
+                n is OPEN for n in shape[:1]
+            )
+            if self.is_paused or not is_state or self.frame.anchor is None:
+                return made
+            return zeros_per_sample(made, self.frame.anchor)
+
+        return zeroed
 
     def _guarding(self, value):
         def guarded(variable):

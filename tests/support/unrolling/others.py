@@ -353,3 +353,44 @@ def tied_by_einsum_and_of_unit_norm():
         return ops.einsum("bd,vd->bv", h, table.embeddings) / norms
 
     return Tied(turned)
+
+
+class Recurrent(keras.Model):
+    """A recurrent network of dense layers, whose states begin with zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.gates = [L.Dense(8) for _ in range(3)]
+        self.out = L.Dense(2)
+
+    def call(self, x):
+        state = memory = ops.zeros((ops.shape(x)[0], 8))
+        for step in range(x.shape[1]):
+            read = ops.concatenate([x[:, step], state], axis=-1)
+            forget, give, new = (gate(read) for gate in self.gates)
+            memory = ops.sigmoid(forget) * memory + ops.tanh(new)
+            state = ops.sigmoid(give) * ops.tanh(memory)
+        return self.out(state)
+
+
+@network((5, 3))
+def recurrent_by_hand():
+    return Recurrent()
+
+
+class Filled(keras.Model):
+    """A shortcut to more channels, filled with zeros."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.out = L.Dense(4), L.Dense(8), L.Dense(2)
+
+    def call(self, x):
+        x = ops.relu(self.first(x))
+        more = ops.zeros((ops.shape(x)[0], 4))
+        return self.out(ops.concatenate([x, more], axis=-1) + self.second(x))
+
+
+@network((5,))
+def shortcut_with_zeros():
+    return Filled()
