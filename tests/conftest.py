@@ -35,7 +35,8 @@ else:
     torch.backends.mkldnn.enabled = False
 
 ROOT = Path(__file__).resolve().parent.parent
-# The files that take longest, the longest first: `make check` leaves them to `make test`.
+# The files that take longest, the longest first: `make check` leaves them to `make test`,
+# as all notebooks.
 LONGEST = """
 tests/test_engines_workers.py
 tests/test_engines.py
@@ -44,6 +45,7 @@ tests/test_checkpoints.py
 tests/test_rounds.py
 chapters/training-mnist.ipynb
 appendix/solutions/training-mnist.ipynb
+chapters/deployment.ipynb
 chapters/getting-started.ipynb
 tests/test_run.py
 tests/test_refused_cuts.py
@@ -77,6 +79,15 @@ tests/test_engines_agreement.py
 tests/test_launch.py
 tests/test_package.py
 tests/test_cli.py
+chapters/comparison.ipynb
+tests/test_kfac.py
+tests/test_old_files.py
+tests/test_structure_live.py
+tests/test_regularizers.py
+tests/test_transfer.py
+tests/test_unrolled_training.py
+tests/test_rescale.py
+tests/test_batches.py
 """.split()
 
 
@@ -86,7 +97,7 @@ def pytest_collection_modifyitems(items):
     places = {ROOT / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
     for item in items:
-        if item.path in places:
+        if item.path in places or item.path.suffix == ".ipynb":
             item.add_marker("slow")
 
 
