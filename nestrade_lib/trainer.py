@@ -118,11 +118,10 @@ class Nestrade(NetworkFacade):
 
     Notes
     -----
-    The defaults are one recipe for optimizers, rates and lengths that nobody tuned (the
-    book's page "What was tried" compares it with others). For some ten thousand steps of
-    Adam, ``importance="taylor", anneal="twice", growth=2`` with
-    ``Schedule(0.05, 0.15, cuts=8)`` takes less time, for errors as small. A run needs a
-    thousand steps or so: the book's chapter on comparison shows what fewer cost.
+    The defaults are one recipe for optimizers, rates and lengths that nobody tuned, of a
+    thousand steps or more (the book's page "What was tried" compares it with others). For
+    some ten thousand steps of Adam, ``importance="taylor", anneal="twice", growth=2`` with
+    ``Schedule(0.05, 0.15, cuts=8)`` takes less time, for errors as small.
     """
 
     def __init__(
