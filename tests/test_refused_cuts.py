@@ -35,6 +35,18 @@ def test_an_optimizer_that_treats_channels_together_is_named_before_the_first_st
         trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[NoStep()])
 
 
+@pytest.mark.parametrize("large", [100, 1])
+def test_an_optimizer_of_other_variables_is_named_before_the_first_step(
+    monkeypatch, large
+):
+    monkeypatch.setattr(rehearsal, "LARGE", large)
+    network = mlp()
+    network.optimizer.build(network.trainable_variables[2:])
+    trainer = Nestrade(network, 0.4)
+    with pytest.raises(ValueError, match="has no slots for"):
+        trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[NoStep()])
+
+
 class Backwards(kl.Dense):
     """Reads its input from the last channel to the first."""
 

@@ -47,6 +47,14 @@ def layers_of(made):
             yield from layers_of(layer)
 
 
+def require_alike_when_reloaded(made, inputs, folder):
+    """Plain Keras reads it from a file, and it answers as before."""
+    made.save(folder / "made.keras")
+    loaded = keras.models.load_model(folder / "made.keras")
+    for x, y in zip(*(keras.tree.flatten(m(inputs)) for m in (made, loaded))):
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, (x, y)), 1e-5, 1e-6)
+
+
 @pytest.mark.parametrize("case", NETWORKS)
 def test_layers_weights_and_outputs_are_the_same(case, tmp_path):
     inputs, original = sample(case)
@@ -69,10 +77,7 @@ def test_layers_weights_and_outputs_are_the_same(case, tmp_path):
             for key, value in one[1].items():
                 np.testing.assert_allclose(value, other[1][key], rtol=1e-5, atol=1e-6)
     if whole:
-        made.save(tmp_path / "made.keras")
-        loaded = keras.models.load_model(tmp_path / "made.keras")
-        for x, y in zip(*(keras.tree.flatten(m(inputs)) for m in (made, loaded))):
-            np.testing.assert_allclose(*map(ops.convert_to_numpy, (x, y)), 1e-5, 1e-6)
+        require_alike_when_reloaded(made, inputs, tmp_path)
 
 
 # What is refused, or kept ------------------------------------------------------------
@@ -105,10 +110,7 @@ def test_what_its_own_weights_make_is_cut_with_them(case, tmp_path):
     smaller = restructure(made, mask, graph)
     shapes = [w.shape for w in smaller.weights if "kernel" in w.path]
     assert {(8, 4), (4, 2)} <= set(map(tuple, shapes))
-    smaller.save(tmp_path / "smaller.keras")
-    loaded = keras.models.load_model(tmp_path / "smaller.keras")
-    answers = (ops.convert_to_numpy(network(inputs)) for network in (smaller, loaded))
-    np.testing.assert_allclose(*answers, 1e-5, 1e-6)
+    require_alike_when_reloaded(smaller, inputs, tmp_path)
 
 
 @pytest.mark.parametrize("case", [x for x in NETWORKS if x.startswith("tied")])
@@ -119,10 +121,7 @@ def test_an_embedding_is_cut_where_its_table_is_read_beside_it(case, tmp_path):
     assert graph.count == 8  # what the dense layer makes meets the columns of the table
     smaller = restructure(made, np.arange(8) % 4 > 0, graph)
     assert {tuple(w.shape) for w in smaller.weights} == {(10, 6), (6, 6), (6,)}
-    smaller.save(tmp_path / "smaller.keras")
-    loaded = keras.models.load_model(tmp_path / "smaller.keras")
-    answers = (ops.convert_to_numpy(network(inputs)) for network in (smaller, loaded))
-    np.testing.assert_allclose(*answers, 1e-5, 1e-6)
+    require_alike_when_reloaded(smaller, inputs, tmp_path)
 
 
 @pytest.mark.parametrize("case", ["recurrent_by_hand", "shortcut_with_zeros"])
@@ -133,10 +132,7 @@ def test_zeros_are_cut_with_the_channels_that_they_meet(case, tmp_path):
     assert graph.count == 8
     smaller = restructure(made, np.arange(8) % 4 > 0, graph)
     assert smaller.get_layer(original.out.name).kernel.shape == (6, 2)
-    smaller.save(tmp_path / "smaller.keras")
-    loaded = keras.models.load_model(tmp_path / "smaller.keras")
-    answers = (ops.convert_to_numpy(network(inputs)) for network in (smaller, loaded))
-    np.testing.assert_allclose(*answers, 1e-5, 1e-6)
+    require_alike_when_reloaded(smaller, inputs, tmp_path)
 
 
 def test_its_own_number_is_there_beside_inputs_of_unsigned_bytes():

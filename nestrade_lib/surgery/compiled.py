@@ -12,7 +12,7 @@ from nestrade_lib.internals import (
     wrapped_function,
 )
 from nestrade_lib.surgery.adapted import paired_layers
-from nestrade_lib.surgery.optimizer import require_trained, transplant
+from nestrade_lib.surgery.optimizer import recreate, require_trained, transplant
 
 
 def compile_like(network, smaller, pairs, slices):
@@ -22,12 +22,25 @@ def compile_like(network, smaller, pairs, slices):
     with blank_variables():  # but not the metrics', which start where they say
         require_trained(network.optimizer, network.trainable_variables)
         optimizer = transplant(network.optimizer, pairs, slices)
+    compile_with(network, smaller, optimizer=optimizer, **fresh_metrics(network))
+
+
+def compile_untrained(network, smaller):
+    """The same with an optimizer that has not begun, whose slots take seconds to cut."""
+    if not network.compiled:
+        return
+    require_trained(network.optimizer, network.trainable_variables)
+    optimizer = recreate(network.optimizer)
+    compile_with(network, smaller, optimizer=optimizer, **fresh_metrics(network))
+
+
+def fresh_metrics(network):
+    """The network's metrics as arguments of ``compile``, gathering anew."""
     arguments = compile_arguments(network)
-    fresh = {
+    return {
         kind: keras.tree.map_structure(fresh_metric, arguments[kind])
         for kind in ("metrics", "weighted_metrics")
     }
-    compile_with(network, smaller, optimizer=optimizer, **fresh)
 
 
 def compile_with(network, other, **changes):

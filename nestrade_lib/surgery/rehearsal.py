@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.surgery import restructure
+from nestrade_lib.surgery.compiled import compile_untrained
 from nestrade_lib.surgery.optimizer import recreate
 from nestrade_lib.surgery.probes import parts_of, random_inputs
 from nestrade_lib.surgery.rebuild import cut
@@ -27,6 +28,7 @@ def rehearse(network, smallest, graph, probe=None):
     smaller = cut(network, smallest, graph, compiled=not is_large)
     require_equal(network, *compare_outputs(network, smaller, smallest, probe, graph))
     if is_large:
+        compile_untrained(network, smaller)
         try_optimizer(network.optimizer)
         return
     on_the_way = smallest | (np.arange(graph.count) % 2 == 0)

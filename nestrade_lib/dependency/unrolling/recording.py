@@ -124,7 +124,9 @@ class Recording:
             )
             if self.is_paused or not is_state or self.frame.anchor is None:
                 return made
-            return zeros_per_sample(made, self.frame.anchor)
+            is_number = "float" in keras.utils.standardize_dtype(made.dtype)
+            once_each = zeros_per_sample if is_number else per_sample
+            return once_each(made, self.frame.anchor)
 
         return zeroed
 

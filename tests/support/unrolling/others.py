@@ -394,3 +394,22 @@ class Filled(keras.Model):
 @network((5,))
 def shortcut_with_zeros():
     return Filled()
+
+
+class Started(keras.Model):
+    """Words after a first one of number zero."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.out = L.Embedding(10, 8), L.Dense(2)
+
+    def call(self, inputs):
+        words = ops.cast(inputs["words"], "int32")
+        start = ops.zeros((ops.shape(words)[0], 1), dtype="int32")
+        words = ops.concatenate([start, words], axis=1)
+        return self.out(ops.mean(self.table(words), axis=1))
+
+
+@network(words=10)
+def words_after_a_start():
+    return Started()
