@@ -10,7 +10,8 @@ one the same seed trains four ways: dense; by Nestrade with no argument but the 
 the widths that Nestrade found, from scratch: at the user's rate, as dense ("scratch"), and
 at that of Nestrade after its cuts, raised and along a cosine to zero ("scratch-raised").
 Recipes are chosen by the validation error, of the last 10,000 training images; the test
-error is for the tables. What is recorded is not run again.
+error is for the tables. What is recorded is not run again. Errors alone are compared, so
+any machine may go on with the record; each row names its own.
 """
 
 import argparse
@@ -155,7 +156,7 @@ def run(record, seeds, chosen, data):
             continue
         small = found.get((cell, "nestrade", seed), {}).get("widths")
         figures = measure(method, settings, seed, data, small)
-        told = {"date": today(), "commit": commit(), "load": load()}
+        told = {"date": today(), "commit": commit(), "load": load(), **record.machine}
         names = dict(zip(("cell", "method", "seed"), key, strict=True))
         found[key] = names | settings | figures | told
         rows.append(found[key])
@@ -190,7 +191,8 @@ def main():
     if options.quick:
         data = {name: (x[:500], y[:500]) for name, (x, y) in data.items()}
         chosen = [(name, settings | {"epochs": 1}) for name, settings in chosen]
-    record = Record("grid", tempfile.mkdtemp() if options.quick else RESULTS)
+    folder = tempfile.mkdtemp() if options.quick else RESULTS
+    record = Record("grid", folder, has_times=False)
     record.content.pop("seeds", None)  # which are in the rows
     record.content.setdefault("rows", [])
     run(record, options.seeds, chosen, data)
