@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -31,7 +32,6 @@ FIGURES = {
 class FakeWorker:
     """Answers at once; notes what it was given."""
 
-    has_ended = False
     jobs = []
 
     def __init__(self, name, threads):
@@ -143,6 +143,18 @@ def test_the_summary_is_that_of_a_calculator():
     assert (behind["mean"], behind["pairs"]) == (2.0, 3)
     assert behind["high"] - 2.0 == pytest.approx(4.303 / 3**0.5)
     assert summary["nestrade"]["behind"]["high"] == 0.0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells the peak")
+def test_peak_memory_is_that_of_the_training_without_the_measuring_beside_it():
+    data = (np.zeros((8, 2)), np.zeros(8))
+    work = Work("mlp", 0.25, 0, 1, 8, 1e-3, data, data)
+    trained = np.ones(3_000_000)  # 24 MB, given back before the end
+    del trained
+    with work.aside():
+        measured = np.ones(30_000_000)
+        del measured
+    assert 20 < work.figures()["memory_mb"] < 100
 
 
 @pytest.mark.parametrize("name", ["compare", "compare_budgets"])

@@ -71,11 +71,11 @@ def settings_of(options):
 
 
 class Runs:
-    """Workers, started when a row first needs them; one that fails takes its rows along."""
+    """A process per row; an environment that does not install takes its rows along."""
 
     def __init__(self, record, settings, folder, start=Worker):
         self.record, self.settings, self.folder = record, settings, Path(folder)
-        self.start, self.workers, self.missing = start, {}, {}
+        self.start, self.missing = start, {}
 
     def go(self, rows):
         """Measure what is not recorded; return the problems, a line each."""
@@ -114,17 +114,17 @@ class Runs:
                 }
             job["widths"] = row["widths"]
         name = peer.environment
-        if name not in self.workers and name not in self.missing:
-            try:
-                self.workers[name] = self.start(name, self.settings["threads"])
-            except NotInstalled as problem:
-                self.missing[name] = str(problem)
         if name in self.missing:
             return {"error": self.missing[name]}
-        answer = self.workers[name].answer(job)
-        if self.workers[name].has_ended:
-            del self.workers[name]  # the next row gets a fresh one
-        return answer
+        try:
+            worker = self.start(name, self.settings["threads"])
+        except NotInstalled as problem:
+            self.missing[name] = str(problem)
+            return {"error": str(problem)}
+        try:
+            return worker.answer(job)
+        finally:
+            worker.end()
 
     def data(self, network):
         """The path of the images in a file that every environment can read."""
@@ -138,10 +138,6 @@ class Runs:
             parts = zip(("x_train", "y_train", "x_test", "y_test"), (*train, *test))
             np.savez(path, **dict(parts))
         return str(path)
-
-    def end(self):
-        for worker in self.workers.values():
-            worker.end()
 
 
 def table(summary):
@@ -168,11 +164,7 @@ def main():
     except ValueError as problem:
         sys.exit(str(problem))
     with tempfile.TemporaryDirectory() as folder:
-        runs = Runs(record, settings, folder)
-        try:
-            problems = runs.go(plan(options))
-        finally:
-            runs.end()
+        problems = Runs(record, settings, folder).go(plan(options))
     record.write()
     print("\n".join(table(record.content["summary"])))
     if problems:

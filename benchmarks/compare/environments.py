@@ -78,7 +78,7 @@ def python_of(environment, folder=FOLDER):
 
 
 class Worker:
-    """A process in an environment, to which rows are given one after the other."""
+    """A process in an environment, which measures the row that it is given."""
 
     def __init__(self, name, threads, folder=FOLDER):
         self.name, environment = name, ENVIRONMENTS[name]
@@ -105,10 +105,6 @@ class Worker:
         if line:
             return json.loads(line)
         return {"error": f"The worker {self.name} ended: see {self.log}."}
-
-    @property
-    def has_ended(self):
-        return self.process.poll() is not None
 
     def end(self):
         self.process.stdin.close()

@@ -46,6 +46,8 @@ def _summary(name, budget, rows, peers):
     result = {"label": peer.label, "seeds": sorted(own)}
     for figure in MEASURED:
         result[figure] = spread([row[figure] for row in own.values()])
+    if own and all(row.get("memory_mb") for row in own.values()):
+        result["memory_mb"] = spread([row["memory_mb"] for row in own.values()])
     for figure in TIMED:
         result[figure] = {"median": _median([row[figure] for row in own.values()])}
     for cost in ("macs", "nonzero_macs", "params"):

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from benchmarks.compare.figures import PeakMemory
+
 LEVELS = {"mnist": (98.5, 99.0), "fashion_mnist": (90.0,)}  # % accuracy, to be reached
 DATA = {
     "lenet5": "mnist",
@@ -41,6 +43,7 @@ class Work:
     differences: list = field(default_factory=list)
 
     def __post_init__(self):
+        self._memory = PeakMemory()
         self._start = _clocks()
         self._aside = np.zeros(2)
 
@@ -82,9 +85,11 @@ class Work:
 
     @contextlib.contextmanager
     def aside(self):
-        """Time for measuring, which is not the training's."""
+        """Time and memory for measuring, which are not the training's."""
         before = _clocks()
+        self._memory.end()
         yield
+        self._memory.begin()
         self._aside += _clocks() - before
 
     def after_epoch(self, predict):
@@ -112,7 +117,9 @@ class Work:
     def figures(self):
         """What was noted, by the name that it has in a row."""
         seconds = np.round(self.seconds(), 3)
+        self._memory.end()
         figures = {"seconds": seconds[0], "processor_seconds": seconds[1]}
+        figures["memory_mb"] = self._memory.megabytes
         figures["epochs_seen"] = self.epochs_seen
         figures["largest_difference"] = max(self.differences, default=None)
         for level in LEVELS[DATA[self.network]]:

@@ -1,5 +1,7 @@
 """A process of one environment: it reads a row's settings as a line, and answers with one.
 
+It measures one row, so that nothing of an earlier one stays in its memory.
+
     KERAS_BACKEND=tensorflow python -m benchmarks.compare.worker with_keras dense
 
 The arguments name the framework's side, and the peer whose short run pays for the start.
@@ -23,20 +25,16 @@ def main(side, first):
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print goes to the log
     side = importlib.import_module(f"benchmarks.compare.{side}")
-    is_warm = False
-    for line in sys.stdin:
-        job = json.loads(line)
-        try:
-            with np.load(job["data"]) as data:
-                work = Work.read(job, data)
-            if not is_warm:
-                side.measure(_train(first, side, work.shorter(256)), work.shorter(256))
-                is_warm = True
-            answer = {"figures": row(job["peer"], side, work, job.get("options", {}))}
-        except Exception as error:
-            traceback.print_exc()
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers)
+    job = json.loads(sys.stdin.readline())
+    try:
+        with np.load(job["data"]) as data:
+            work = Work.read(job, data)
+        side.measure(_train(first, side, work.shorter(256)), work.shorter(256))
+        answer = {"figures": row(job["peer"], side, work, job.get("options", {}))}
+    except Exception as error:
+        traceback.print_exc()
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer), file=answers)
 
 
 def row(peer, side, work, options):
