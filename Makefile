@@ -31,6 +31,10 @@ book: .venv/stamp ## Build the pages, after installing what they need
 # there are cores: some wait for kernels, for workers and for what they have killed.
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
+# A thread each: with more, the processes wait for each other on the same cores.
+check test: export TF_NUM_INTRAOP_THREADS := 1
+check test: export TF_NUM_INTEROP_THREADS := 1
+
 check: lint ## Run lint and the fast tests: two minutes, before each commit
 	@$(BIN)/python $(PYTEST) -m "not slow" tests nestrade_lib
 

@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from nestrade_lib.dependency import registry
 from nestrade_lib.engines import logical_devices
+from nestrade_lib.training import pruned_network
 from tests.support.small import X, Y, mlp
 
 # Figures are drawn without a display. Set here, and not in the environment, so that
@@ -112,6 +113,12 @@ def left_alone_by_the_collector():
 def rules(monkeypatch):
     """Rules that a test registers are forgotten after it."""
     monkeypatch.setattr(registry, "_RULES", dict(registry._RULES))
+
+
+@pytest.fixture
+def no_rehearsals(monkeypatch):
+    """What a run tries before it begins changes nothing of it, and takes long."""
+    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.support.small import SOON, X, Y
 
 mlp = functools.partial(small.mlp, run_eagerly=False)  # rates inside traced steps
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 EPOCHS, STEPS = 3, 12  # batches of 16
 START, PEAK = 7, 0.05
 RATE = 2e-3  # of Adam

@@ -7,7 +7,7 @@ import pytest
 from nestrade_lib import Nestrade, Schedule
 from tests.support.small import SOON, X, Y, mlp
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 class Watch(keras.callbacks.Callback):

@@ -19,7 +19,7 @@ from nestrade_lib.training import folder
 from nestrade_lib.training.checkpoints import Checkpoints
 from tests.support.backups import build, train
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 @pytest.mark.parametrize("folder", ["", 7, b""])

@@ -11,7 +11,7 @@ from nestrade_lib.distillation import Teacher
 from nestrade_lib.training.data import data_adapter
 from tests.support.small import EAGER
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 RNG = np.random.default_rng(0)
 Y = RNG.integers(0, 3, 192)

@@ -28,7 +28,7 @@ from tests.support.replicas import (
     train,
 )
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 CASES = {
     "sgd": (plain, lambda: optimizers.SGD(0.05, momentum=0.9)),

@@ -9,7 +9,7 @@ from nestrade_lib import Nestrade
 from nestrade_lib.training.data import data_adapter
 from tests.support.small import SOON, Batched, X, Y, endless, mlp
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 @settings(max_examples=30)

@@ -12,10 +12,9 @@ import pytest
 import nestrade_lib
 from nestrade_lib import Nestrade, Schedule
 from nestrade_lib.internals import open_scopes
-from nestrade_lib.training import pruned_network
 from tests.support.small import X, Y, mlp
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 # Calls of functions in these are the moments.
 PLACES = [
@@ -53,9 +52,6 @@ def trained(trainer, calls):
 
 
 def test_ctrl_c_at_twenty_moments_leaves_usable_networks(monkeypatch):
-    # What is tried before a run changes nothing, and would be most of the moments.
-    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
-
     def new():
         schedule = Schedule(start=0.3, stop=0.9, cuts=1, shrink=2)
         return Nestrade(mlp(run_eagerly=True), 0.5, schedule=schedule)

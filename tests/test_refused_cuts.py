@@ -9,7 +9,7 @@ from keras import layers as kl
 
 from benchmarks.structures.rows import random_cut
 from nestrade_lib import Nestrade, RefusedCut, Schedule, register_rule, trace, verify
-from nestrade_lib.surgery import cut, rehearsal
+from nestrade_lib.surgery import UnsliceableOptimizer, cut, rehearsal
 from nestrade_lib.surgery.rounding import tolerance
 from nestrade_lib.training import pruned_network
 from tests.support.small import EAGER, SOON, X, Y, mlp
@@ -33,6 +33,15 @@ def test_an_optimizer_that_treats_channels_together_is_named_before_the_first_st
     trainer = Nestrade(mlp(getattr(keras.optimizers, optimizer)(0.01)), 0.4)
     with pytest.raises(RefusedCut, match=f"{optimizer} may treat the channels"):
         trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[NoStep()])
+
+
+def test_an_optimizer_whose_state_cannot_be_cut_is_named_before_the_first_step():
+    network = mlp("adafactor")
+    before = [keras.ops.convert_to_numpy(v).copy() for v in network.variables]
+    with pytest.raises(UnsliceableOptimizer, match="cannot be cut with it"):
+        Nestrade(network, 0.4).fit(X, Y, epochs=4, verbose=0, callbacks=[NoStep()])
+    for old, variable in zip(before, network.variables, strict=True):
+        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
 
 
 @pytest.mark.parametrize("large", [100, 1])

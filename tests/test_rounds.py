@@ -8,7 +8,7 @@ from nestrade_lib import Budget, Nestrade, Schedule
 from nestrade_lib.training.validation import Validation
 from tests.support.small import Stop, X, Y, mlp
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from nestrade_lib import Budget, Nestrade, Schedule, create_loss
-from nestrade_lib.surgery import UnsliceableOptimizer
 from tests.support.small import SOON, Stop, X, Y, mlp
 
-pytestmark = pytest.mark.any_backend
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 def test_networks_of_before_a_cut_are_left_without_a_teacher():
@@ -56,23 +55,6 @@ def test_layers_may_be_frozen_and_thawed_between_fits(trainable):
     if not trainable:
         left = keras.ops.convert_to_numpy(trainer.network.layers[0].kernel)
         assert {tuple(c) for c in left.T} < {tuple(c) for c in kernel.T}
-
-
-@pytest.mark.parametrize(
-    ("compiled", "error", "message"),
-    [
-        ({"optimizer": "adafactor"}, UnsliceableOptimizer, "cannot be cut with it"),
-    ],
-)
-def test_what_cannot_be_cut_is_refused_before_training(compiled, error, message):
-    network = mlp()
-    network.compile(**{"optimizer": "adam", "loss": create_loss(), **compiled})
-    trainer = Nestrade(network, 0.4, schedule=SOON)
-    before = [keras.ops.convert_to_numpy(v).copy() for v in network.variables]
-    with pytest.raises(error, match=message):
-        trainer.fit(X, Y, epochs=4, verbose=0)
-    for old, variable in zip(before, network.variables, strict=True):
-        np.testing.assert_array_equal(old, keras.ops.convert_to_numpy(variable))
 
 
 def test_functions_as_metrics_are_taken_along():

@@ -18,13 +18,7 @@ from nestrade_lib.training.termination import PAUSE, Termination
 from tests.support import backups
 from tests.support.backups import X, Y, train
 
-pytestmark = pytest.mark.any_backend
-
-
-@pytest.fixture(autouse=True)
-def no_rehearsals(monkeypatch):
-    """What is tried before a run changes nothing, and would take most of the time."""
-    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
+pytestmark = [pytest.mark.any_backend, pytest.mark.usefixtures("no_rehearsals")]
 
 
 def build(budget=0.4):

@@ -60,7 +60,7 @@ def main():
     parser.add_argument(
         "--devices", type=int, default=1, help="logical ones of each worker"
     )
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-seed", type=int, default=0)
     parser.add_argument("--limit", type=float, default=devices.LIMIT)
@@ -68,14 +68,17 @@ def main():
         "--die",
         nargs="*",
         default=[],
-        help="of each attempt: RANK:PLACE:TIMES; PLACE is step, cut, write, name or clock",
+        help="of each attempt: RANK:PLACE:TIMES or RANK:PLACE:TIMES:SIGNAL; PLACE is "
+        "step, cut, write, name or clock",
     )
-    parser.add_argument("--signal", default="KILL", help="KILL, TERM or INT")
+    parser.add_argument(
+        "--signal", default="KILL", help="where none is given: KILL, TERM or INT"
+    )
     options = parser.parse_args()
     attempt = deaths(options.out)
     moment = options.die[attempt] if attempt < len(options.die) else "-1:none:0"
-    rank, place, times = moment.split(":")
-    how = getattr(signal, f"SIG{options.signal}")
+    rank, place, times, *name = moment.split(":")
+    how = getattr(signal, f"SIG{name[0] if name else options.signal}")
     end = functools.partial(die, options.out, how)
     if place == "clock" and os.environ.get("NESTRADE_RANK") == rank:
         timer = threading.Timer(float(times), end)
