@@ -41,7 +41,7 @@ check: lint ## Run lint and the fast tests: two minutes, before each commit
 test: lint ## Run every check: lint, unit tests, docstrings, every notebook
 	@$(BIN)/python $(PYTEST) --durations=20
 
-mutants: .venv/stamp ## Seed twenty faults in the library: each must turn a test red
+mutants: .venv/stamp ## Seed faults in the library: each must turn a test red
 	@$(BIN)/python -m scripts.mutation_check
 
 lint: .venv/stamp ## Check style, spelling, and what every page keeps to

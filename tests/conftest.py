@@ -89,6 +89,9 @@ tests/test_transfer.py
 tests/test_unrolled_training.py
 tests/test_rescale.py
 tests/test_batches.py
+tests/test_exports.py
+tests/test_simulate.py
+tests/test_cli_refusals.py
 """.split()
 
 

@@ -189,6 +189,17 @@ def test_the_chapter_says_what_less_and_more_than_a_tenth_cost():
     } == {3}
 
 
+@pytest.mark.any_backend
+def test_the_chapter_trains_in_pytorch_where_it_is_installed():
+    pytest.importorskip("torch")
+    notebook = json.loads((ROOT / "chapters/comparison.ipynb").read_text("utf-8"))
+    cells = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"]}
+    (x, y), (x_test, y_test) = load_mnist()
+    names = {"np": np, "x": x[:6000], "y": y[:6000], "x_test": x_test, "y_test": y_test}
+    exec(cells["cp-32-torch-1"], names)
+    assert names["in_pytorch"]() < 10
+
+
 def test_the_command_alone_goes_on_with_the_record():
     content = json.loads((RESULTS / "compare.json").read_text(encoding="utf-8"))
     settings = settings_of(parse([]))

@@ -16,13 +16,13 @@ CHOICES = {
         "c": RIGHT + "the same images, in half as many batches.",
         "d": "the layers do not depend on how many images come at a time.",
     },
-    "rg-group": {
+    "rg-zero": {
         "a": "every unit with a price on it loses some of its length.",
         "b": "5 was taken from each weight. The group lasso takes it from the norm.",
         "c": RIGHT + "the norm is 5, and 5 is what the step takes.",
         "d": "the step never changes a group's direction, unless the group vanishes.",
     },
-    "rg-rate": {
+    "rg-late": {
         "a": "the length of a step is the product of the learning rate and c.",
         "b": RIGHT + "the product of learning rate and c stays as it was.",
         "c": "then each step takes twice the length.",
@@ -42,7 +42,7 @@ CHOICES = {
         "c": "flattening keeps all 12 numbers.",
         "d": "flattening only changes the shape, it adds nothing.",
     },
-    "tm-budget": {
+    "tm-both": {
         "a": "a budget of MACs says nothing about parameters.",
         "b": RIGHT
         + "the network must meet both shares, so the run ends at the harder one.",
