@@ -23,11 +23,6 @@ FASHION_SHA256 = "5b6d2c4c694a91887af8ab7d039c04f80af3c29378d731c93a538d2e831aa4
 Pair = tuple[np.ndarray, np.ndarray]  # images and labels
 DataSet = tuple[Pair, Pair]  # for training, for testing
 
-FASHION_NAMES = (
-    "T-shirt", "trouser", "pullover", "dress", "coat",
-    "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
-
 
 def load_mnist(dtype: str = "float32") -> DataSet:
     """Load the handwritten digits, from the file inside the package.

@@ -17,6 +17,7 @@ import numpy as np
 from keras import ops
 
 from nestrade_lib.checks import is_number, require
+from nestrade_lib.internals import copy_mask, look_for_training, loss_takes_training
 from nestrade_lib.surgery import cut
 from nestrade_lib.variables import assign
 
@@ -161,6 +162,7 @@ class _Divergence:
 
     def __call__(self, answers, predicted, sample_weight=None):
         known, learned = (self._logits(x) for x in (answers, predicted))
+        copy_mask(keras.tree.flatten(predicted)[0], known, learned)
         soft = self.soften(known)
         entropy = self.compare(soft, known, sample_weight)
         crossed = self.compare(soft, learned, sample_weight)
@@ -168,8 +170,7 @@ class _Divergence:
 
     def _logits(self, outputs):
         (outputs,) = keras.tree.flatten(outputs)  # one, but it may have a name
-        dtype = keras.backend.result_type(outputs.dtype, "float32")
-        outputs = ops.cast(outputs, dtype)
+        outputs = ops.cast(outputs, keras.backend.result_type(outputs.dtype, "float32"))
         if not self.from_logits:
             outputs = ops.clip(outputs, _SMALLEST, 1 - _SMALLEST)
             others = 0.0 if self.is_softmax else ops.log(1 - outputs)
@@ -219,12 +220,14 @@ class Teacher:
         """
         self.detach(network)
         loss_of, metrics_of = network.compute_loss, network.compute_metrics
+        is_told = loss_takes_training(network)
 
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
             labels, answers = y if isinstance(y, DistillationTargets) else (y, None)
-            loss = loss_of(x, labels, y_pred, sample_weight, training)
+            told = {"training": training} if is_told else {}
+            loss = loss_of(x, labels, y_pred, sample_weight, **told)
             if not training:
                 return loss
             answers = self.answer(x) if answers is None else answers
@@ -239,6 +242,7 @@ class Teacher:
             return metrics_of(x, labels, y_pred, sample_weight)
 
         network.compute_loss, network.compute_metrics = compute_loss, compute_metrics
+        look_for_training(network)
         network.train_function = None  # it holds the loss that it was made with
 
     def detach(self, network: keras.Model) -> None:
@@ -246,6 +250,7 @@ class Teacher:
         own = vars(network)
         own.pop("compute_metrics", None)
         if own.pop("compute_loss", None) is not None:
+            look_for_training(network)
             network.train_function = None
 
     def answers_to(self, x, batch_size):

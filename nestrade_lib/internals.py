@@ -8,6 +8,7 @@ in Keras 3.12 to 3.15 and TensorFlow 2.20 and 2.21.
 
 import contextlib
 import copy
+import inspect
 import sys
 
 import keras
@@ -110,6 +111,13 @@ def set_mask(tensor, mask):
     backend.set_keras_mask(tensor, mask)
 
 
+def copy_mask(tensor, *others):
+    """Attach a tensor's mask, if it has one, to others."""
+    if (mask := mask_of(tensor)) is not None:
+        for other in others:
+            set_mask(other, mask)
+
+
 def run_graph(network, tensors):
     """The outputs of a functional model, its layers called anew: its ``call`` converts first."""
     return network._run_through_graph(tensors, operation_fn=lambda operation: operation)
@@ -171,6 +179,20 @@ def compile_arguments(network):
 def compute_loss(network, x, y, predicted, sample_weight):
     """The training loss, also of a ``compute_loss`` that takes no ``training``."""
     return network._compute_loss(x, y, predicted, sample_weight, training=True)
+
+
+def look_for_training(network):
+    """Let the loss be told whether it is for training, where ``compute_loss`` takes that.
+
+    Keras looks once, as a network is made.
+    """
+    parameters = inspect.signature(network.compute_loss).parameters
+    vars(network)["_compute_loss_has_training_arg"] = "training" in parameters
+
+
+def loss_takes_training(network):
+    """Whether Keras tells ``compute_loss`` if it is for training."""
+    return network._compute_loss_has_training_arg
 
 
 def loss_tracker(network):

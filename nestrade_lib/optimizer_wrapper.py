@@ -6,6 +6,7 @@ import keras
 
 from nestrade_lib.engines.replicas import as_one_device
 from nestrade_lib.internals import trained_variables
+from nestrade_lib.optimizers import innermost
 
 
 class OptimizerWrapper(keras.optimizers.Optimizer):
@@ -19,7 +20,12 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
 
     def __init__(self, inner_optimizer, name=None):
         super().__init__(learning_rate=0.0, name=name)
-        self.inner_optimizer = inner_optimizer
+        self.inner = inner_optimizer
+
+    @property
+    def inner_optimizer(self):
+        """The one that trains: Keras' callbacks look one level down for it."""
+        return innermost(self.inner)
 
     def before_step(self, grads, variables):
         """Act on gradients that are those of these variables."""
@@ -28,17 +34,19 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
         """Act on variables that the inner optimizer has updated."""
 
     def build(self, variables):
-        if not self.inner_optimizer.built:
-            self.inner_optimizer.build(variables)
+        if not self.inner.built:
+            self.inner.build(variables)
         super().build(variables)
 
     def apply(self, grads, trainable_variables=None):
         if not self.built:
             self.build(trainable_variables)
-        variables = trainable_variables or trained_variables(self)
-        inner = self.inner_optimizer
+        variables, inner = trained_variables(self), self.inner
         step = functools.partial(inner.apply, grads, trainable_variables)
-        self.before_step(grads, variables)
+        # A training step of one's own may leave some out, or have another order.
+        of = zip(map(id, trainable_variables or variables), grads, strict=True)
+        by_variable = dict(of)
+        self.before_step([by_variable.get(id(v)) for v in variables], variables)
         if isinstance(inner, (OptimizerWrapper, keras.optimizers.LossScaleOptimizer)):
             step()  # it looks for replicas itself
         else:
@@ -59,35 +67,35 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
         before = functools.partial(self.before_step, grads, variables)
         after = functools.partial(self.after_step, variables)
         weights, state = run(before, trainable_variables, optimizer_variables)
-        apply = self.inner_optimizer.stateless_apply
+        apply = self.inner.stateless_apply
         weights, inner = apply(state[own:], grads, weights)
         return run(after, weights, state[:own] + inner)
 
     @property
     def variables(self):
-        return super().variables + self.inner_optimizer.variables
+        return super().variables + self.inner.variables
 
     @property
     def iterations(self):
-        return self.inner_optimizer.iterations
+        return self.inner.iterations
 
     @property
     def learning_rate(self):
-        return self.inner_optimizer.learning_rate
+        return self.inner.learning_rate
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
-        self.inner_optimizer.learning_rate = learning_rate
+        self.inner.learning_rate = learning_rate
 
     def scale_loss(self, loss):
-        return self.inner_optimizer.scale_loss(loss)
+        return self.inner.scale_loss(loss)
 
     # A file written meanwhile is to hold what plain Keras will look for.
     def save_own_variables(self, store):
-        self.inner_optimizer.save_own_variables(store)
+        self.inner.save_own_variables(store)
 
     def load_own_variables(self, store):
-        self.inner_optimizer.load_own_variables(store)
+        self.inner.load_own_variables(store)
 
     def finalize_variable_values(self, var_list):
         """Leave averaged weights aside: they are for the end of the run."""
@@ -96,5 +104,5 @@ class OptimizerWrapper(keras.optimizers.Optimizer):
 def unwrapped(optimizer):
     """The user's optimizer, inside any wrappers of this library."""
     while isinstance(optimizer, OptimizerWrapper):
-        optimizer = optimizer.inner_optimizer
+        optimizer = optimizer.inner
     return optimizer

@@ -26,7 +26,8 @@ def own_learning_rate(optimizer):
     0.01
     """
     inner = innermost(optimizer)
-    if isinstance(inner.get_config()["learning_rate"], dict):
+    config = inner.get_config()  # of several optimizers, it has none
+    if isinstance(config.get("learning_rate", {}), dict):
         return None
     return float(keras.ops.convert_to_numpy(inner.learning_rate))
 

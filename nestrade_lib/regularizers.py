@@ -163,7 +163,7 @@ class ChannelOptimizer(OptimizerWrapper):
     def before_step(self, grads, variables):
         # The gradients of replicas are parts of one sum, of which the square is taken.
         change = group_sums(self._scored, variables, grads, self.graph.count + 1)
-        change = sum_over_replicas(change) / self.inner_optimizer.scale_loss(1.0)
+        change = sum_over_replicas(change) / self.inner.scale_loss(1.0)
         change = ops.cast(
             ops.where(ops.isfinite(change), change, 0.0), self.scores.dtype
         )

@@ -287,7 +287,6 @@ class Nestrade(NetworkFacade):
                 f"{self.budget} needs validation_data: it is held to its accuracy."
             )
         callbacks = callback_list(callbacks, verbose, epochs, data.steps, self.network)
-        self.history = self.network.history
         run = Run(self, data, range(initial_epoch, epochs), callbacks, validation)
         with name_scopes_closed():
             run.train(backup_dir)

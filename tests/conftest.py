@@ -64,6 +64,7 @@ tests/test_distillation.py
 tests/test_callbacks.py
 tests/test_interrupts.py
 tests/test_onednn.py
+tests/test_scripts_of_users.py
 tests/test_termination.py
 tests/test_unrolling.py
 tests/test_compare.py

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import layers as kl
 
-from nestrade_lib import count_costs, exports, load_export
+from nestrade_lib import count_costs, create_loss, exports, load_export
 from nestrade_lib.cli import FORMATS, commands, main
 from tests.support.commands import CUSTOM, error_of, shrink
 from tests.support.small import X
@@ -38,12 +38,12 @@ def test_shrink_writes_a_network_within_the_budget(command_folder, capsys):
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(command_folder, capsys):
-    assert shrink(out="whole.keras", epochs=20) == 0
+    assert shrink(out="whole.keras", epochs=12) == 0
     command = [sys.executable, "-m", "nestrade_lib", "shrink", "dense.keras"]
     command += [
         "--data=data.npz",
         "--budget=macs=0.5",
-        "--epochs=20",
+        "--epochs=12",
         "--batch-size=16",
     ]
     command += ["--out=small.keras", "--backup-dir=backup"]
@@ -55,7 +55,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(command_folder, caps
         env=ENVIRONMENT,
     )
     for line in process.stdout:
-        if line.startswith("epoch 2/20"):
+        if line.startswith("epoch 2/12"):
             break
     process.send_signal(signal.SIGINT)
     _, err = process.communicate()
@@ -63,11 +63,33 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(command_folder, caps
     assert err.splitlines()[-1].startswith("nestrade: stopped. backup holds its epochs")
     assert not os.path.exists("small.keras")
     capsys.readouterr()
-    assert shrink("--backup-dir", "backup", epochs=20) == 0
-    assert "epoch 1/20 " not in capsys.readouterr().out
+    assert shrink("--backup-dir", "backup", epochs=12) == 0
+    assert "epoch 1/12 " not in capsys.readouterr().out
     one, other = (keras.models.load_model(f) for f in ("whole.keras", "small.keras"))
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@keras.saving.register_keras_serializable("commands")
+class Own(keras.Model):
+    """A network without a graph: a file of it has no inputs and outputs."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.hidden, self.last = kl.Dense(16, activation="relu"), kl.Dense(3)
+
+    def call(self, x):
+        return self.last(self.hidden(x))
+
+
+def test_a_subclassed_network_is_shrunk_too(command_folder, capsys):
+    network = Own()
+    network(X[:2])
+    network.compile("adam", create_loss(), metrics=["accuracy"])
+    network.save("dense.keras")
+    assert shrink("--validation", "data.npz") == 0
+    small = keras.models.load_model("small.keras")
+    assert small.count_params() < 0.6 * network.count_params()
 
 
 def test_report_prints_the_costs_of_open_shapes_once_they_are_given(

@@ -51,6 +51,31 @@ def test_classes_without_public_names():
         assert issubclass(made, keras.Layer)
 
 
+def test_losses_are_told_whether_they_are_for_training():
+    class Untold(keras.Model):
+        def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+            return 0.0
+
+    x = keras.Input((4,))
+    made = Untold(x, x)
+    assert internals.loss_takes_training(network())
+    assert not internals.loss_takes_training(made)
+    made.compute_loss = lambda x, y, y_pred, sample_weight, training: float(training)
+    internals.look_for_training(made)
+    assert internals.loss_takes_training(made)
+    assert internals.compute_loss(made, None, None, None, None) == 1.0
+
+
+def test_masks_are_copied():
+    made, other = (
+        kl.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]])),
+        np.ones((1, 2)),
+    )
+    internals.copy_mask(made, other := keras.ops.convert_to_tensor(other))
+    mask = keras.ops.convert_to_numpy(internals.mask_of(other))
+    assert mask.tolist() == [[True, False]]
+
+
 def test_functional_models_have_a_class_that_takes_inputs_and_outputs():
     x = keras.Input((4,))
     assert type(keras.Model(x, x)) is internals.functional_class()

@@ -1,12 +1,14 @@
 """Whatever the schedule and the number of steps, a run's pruning rounds fit into it."""
 
 import dataclasses
+import json
 import math
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nestrade_lib import Schedule
+from nestrade_lib.training.rescale import Rescale
 from nestrade_lib.training.state import RunState, pack, unpack
 from nestrade_lib.training.timetable import Timetable
 
@@ -54,8 +56,11 @@ def test_one_that_is_written_and_read_is_the_same(way, steps):
             way.begin_round()
         way.step += 1
     state, arrays = RunState(), {}
-    state.restore(unpack(pack(RunState(timetable=way), arrays), arrays))
+    rescale = Rescale(2, 9.0, 3.0, {32: 1e-5, 64: 5e-6})
+    packed = pack(RunState(timetable=way, rescale=rescale), arrays)
+    state.restore(unpack(json.loads(json.dumps(packed)), arrays))
     assert state.timetable == way and state.timetable is not way
+    assert state.rescale == rescale
 
 
 @given(st.integers(2, 8), st.integers(1, 200), st.data())

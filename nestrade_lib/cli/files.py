@@ -95,7 +95,7 @@ def read_data(path, network, with_labels=True):
             f"{path} cannot be read: {why}. Write it with numpy.savez({path.name!r}, "
             "x=..., y=...), of numbers."
         ) from None
-    data = {"x": _named(arrays, "x", network.inputs, path)}
+    data = {"x": _named(arrays, "x", getattr(network, "inputs", None), path)}
     if with_labels:
         names = getattr(network, "output_names", None) or []
         data["y"] = _named(arrays, "y", names, path)

@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import keras
+
 from nestrade_lib.dependency.calls import record_calls
 from nestrade_lib.names import layer_names
 from nestrade_lib.tables import html_table, text_table
@@ -137,7 +139,8 @@ def count_costs(
     >>> costs.macs, costs.params
     (2293000, 431080)
     """
-    network = getattr(model, "network", model)
+    is_keras = isinstance(model, keras.Model)  # whose attributes are the user's
+    network = model if is_keras else getattr(model, "network", model)
     rows = {}
     for call in record_calls(network, input_shape):
         rows.setdefault(id(call.layer), []).append(call)

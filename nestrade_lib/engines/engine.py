@@ -135,7 +135,7 @@ class Engine:
         **data
             As ``Source.take`` gives it.
         """
-        if keras.backend.backend() == "tensorflow":
+        if keras.backend.backend() == "tensorflow" and "batch_size" not in data:
             from nestrade_lib.engines.feeding import as_dataset
 
             data["x"] = as_dataset(data["x"])

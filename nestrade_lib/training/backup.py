@@ -11,7 +11,6 @@ if nothing before depended on the number of epochs, and it says so where somethi
 """
 
 import dataclasses
-import functools
 import warnings
 
 import keras
@@ -52,6 +51,9 @@ class Backup:
             import torch
 
             parts["generator"] = torch.get_rng_state().numpy()
+            if torch.cuda.is_available():
+                states = torch.cuda.get_rng_state_all()
+                parts["generators"] = [state.numpy() for state in states]
         arrays = {}
         description = pack(parts, arrays)
         step = None if within is None else within.position
@@ -145,9 +147,12 @@ class Backup:
         if "generator" in parts:
             import torch
 
-            draw_on = functools.partial(
-                torch.set_rng_state, torch.from_numpy(parts["generator"])
-            )
+            def draw_on():
+                torch.set_rng_state(torch.from_numpy(parts["generator"]))
+                states = [torch.from_numpy(x) for x in parts.get("generators", [])]
+                if states and len(states) == torch.cuda.device_count():
+                    torch.cuda.set_rng_state_all(states)
+
             draw_on()
             if run.state.within is not None and run.state.within.is_midway:
                 run.on_start = draw_on  # beginning a piece draws a number, too

@@ -110,6 +110,8 @@ class Best:
 
 def callback_list(callbacks, verbose, epochs, steps, network):
     """The user's callbacks, with Keras' progress bar and history (``network.history``)."""
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks = callbacks.callbacks  # each of which is looked at
     for callback in keras.tree.flatten(callbacks):
         if isinstance(callback, keras.callbacks.BackupAndRestore):
             raise ValueError(

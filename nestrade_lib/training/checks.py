@@ -157,7 +157,8 @@ def check_labels(network, y, name="y"):
     one_hot = loss == "categorical_crossentropy"
     one_hot = one_hot or isinstance(loss, kinds.CategoricalCrossentropy)
     is_array = hasattr(y, "shape") and len(y.shape) and len(y)
-    if not (sparse or one_hot) or not is_array or len(network.outputs) != 1:
+    outputs = getattr(network, "outputs", None) or []  # unknown of a subclassed model
+    if not (sparse or one_hot) or not is_array or len(outputs) != 1:
         return
     shape, rank = tuple(y.shape), len(network.output_shape)
     axis = function_arguments(loss).get("axis", -1)

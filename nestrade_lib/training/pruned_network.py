@@ -12,6 +12,7 @@ from nestrade_lib.dependency import group_channels, trace
 from nestrade_lib.dependency.frozen import frozen_slices
 from nestrade_lib.distillation import Teacher
 from nestrade_lib.engines.engine import Engine
+from nestrade_lib.internals import compute_loss
 from nestrade_lib.names import layer_names
 from nestrade_lib.optimizer_wrapper import unwrapped
 from nestrade_lib.surgery import RefusedCut, restructure, unroll
@@ -243,8 +244,8 @@ class PrunedNetwork:
             with self.engine.scope():
                 predicted = self.network(x, training=False)
                 if y is not None and self.network.loss is not None:
-                    self.network.compute_loss(x, y, predicted)
-                self.network.compute_metrics(x, y, predicted)
+                    compute_loss(self.network, x, y, predicted, None)
+                self.network.compute_metrics(x, y, predicted, None)
 
 
 def _ids(variables):

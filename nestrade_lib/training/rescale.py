@@ -79,9 +79,10 @@ def measure_rescale(engine, network, graph, x, y, batch_size, freed, most=8):
     >>> rescale.factor  # nothing was freed
     1
     """
-    noise = noise_scale(
-        network, x, y, small=max(1, batch_size // 4), large=max(1, batch_size // 4) * 4
-    )
+    small = max(1, batch_size // 4)
+    noise = 0.0  # unknown where there are too few samples, which allow no more either
+    if len(x) >= 4 * small:
+        noise = noise_scale(network, x, y, small=small, large=4 * small)
     allowed = min(most, freed, noise / batch_size, len(x) // batch_size)
     factors = [2**n for n in range(int(math.log2(max(allowed, 1))) + 1)]
     times, best = {}, 1

@@ -55,10 +55,9 @@ class Run:
         self.anneals = trainer.anneal and not trainer.met and not setters
         optimizer = self.network.optimizer
         self.learning_rate = own_learning_rate(optimizer) if self.anneals else None
-        self.annealed = self.best = self.backup = self.on_start = None
+        self.annealed = self.best = self.backup = self.on_start = self.refusal = None
         self.shown = self.network  # to the callbacks
         self.is_loss_checked = False
-        self.refusal = None  # the last cut that was refused, if one was
 
     @property
     def network(self):
@@ -127,6 +126,7 @@ class Run:
         if not self.trainer.met and self.callbacks.params.get("verbose"):
             print(self.state.timetable)
         network.stop_training = False
+        self.trainer.history = network.history
         self.callbacks.on_train_begin()
         self.best = Best(self.callbacks)
 

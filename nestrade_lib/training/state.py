@@ -97,6 +97,9 @@ class RunState:
 
     def restore(self, values):
         """Become the state that these values are of, as :func:`unpack` gives them."""
+        if (rescale := values["rescale"]) is not None:
+            times = rescale["seconds_per_sample"].items()  # JSON has texts as keys
+            rescale["seconds_per_sample"] = {int(size): time for size, time in times}
         for name, kind in {
             "rescale": Rescale,
             "timetable": Timetable,

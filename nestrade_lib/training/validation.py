@@ -1,5 +1,8 @@
 """Validation: on which data a network is measured, and after which epochs."""
 
+import itertools
+import warnings
+
 from nestrade_lib.checks import is_whole
 
 
@@ -12,6 +15,9 @@ class Validation:
         self.data = dict(zip(names, data if is_tuple else (data,), strict=False))
         self.frequency = frequency
         self.options = options
+        # As in Keras, each look takes the next batches of a generator.
+        is_iterator = hasattr(self.data["x"], "__next__")
+        self._batches = self.data["x"] if is_iterator and options.get("steps") else None
 
     def is_due(self, epoch):
         """Whether the network is measured after this epoch, counted from 0."""
@@ -21,7 +27,19 @@ class Validation:
 
     def logs(self, engine, network, callbacks=None):
         """What the network scores on the data, named as Keras names it."""
-        logs = engine.evaluate(network, callbacks, **self.data, **self.options)
+        data = self.data
+        if self._batches is not None:
+            first = next(self._batches, None)
+            if first is None:
+                warnings.warn(
+                    "The validation data have ended: nothing is measured. Let the "
+                    "generator go on for all epochs.",
+                    stacklevel=2,
+                )
+                return {}
+            others = itertools.islice(self._batches, self.options["steps"] - 1)
+            data = {"x": one_by_one(itertools.chain([first], others))}
+        logs = engine.evaluate(network, callbacks, **data, **self.options)
         return {f"val_{name}": value for name, value in logs.items()}
 
     def accuracy(self, engine, network):
@@ -34,3 +52,8 @@ class Validation:
             "A budget within points of accuracy needs an accuracy among the metrics, got "
             f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
         )
+
+
+def one_by_one(batches):
+    """A generator of these batches: a list would be taken for arrays."""
+    yield from batches

@@ -114,7 +114,7 @@ def dot_product_attention(call):
         call.carries(scale, {0: features})
     call.multiplies(None, query[1:], value[1:-1])
     call.multiplies(None, query[1:-1], value[1:])
-    output = affected(call, value.axes, None)
+    output = affected(value.axes, None)
     if call.kwargs.get("return_attention_scores"):
         return [output, (None, None, None)]
     return output

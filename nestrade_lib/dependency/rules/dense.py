@@ -9,7 +9,7 @@ from nestrade_lib.dependency.registry import rule
 from nestrade_lib.dependency.rules.activation import apply_activation
 
 
-def affected(call, axes, bias):
+def affected(axes, bias):
     """Axes that are not summed over: an added bias does not leave them constant."""
     return refill_all(axes, zero_or_unknown if bias is None else unknown)
 
@@ -25,7 +25,7 @@ def dense(call):
         call.produces(layer.bias, {0: units})
     call.resize("units", units)
     call.multiplies(layer.kernel, call.inputs[0][1:-1])
-    axes = (*affected(call, others, layer.bias), units)
+    axes = (*affected(others, layer.bias), units)
     return apply_activation(call, axes, layer.activation)
 
 
@@ -45,7 +45,7 @@ def einsum_dense(call):
         else:
             made_axes[letter] = call.fresh(layer.kernel.shape[number])
             call.produces(layer.kernel, {number: made_axes[letter]})
-    kept = affected(call, [axes.get(letter) for letter in made], layer.bias)
+    kept = affected([axes.get(letter) for letter in made], layer.bias)
     out = tuple(made_axes.get(letter, axis) for letter, axis in zip(made, kept))
     if layer.bias is not None:
         # The bias has the letters of bias_axes, in the order of the output.
@@ -99,7 +99,7 @@ def reversible_embedding(call):
     weight = layer.embeddings if tied else layer.reverse_embeddings
     call.consumes(weight, 1 if tied else 0, features)
     call.multiplies(weight, call.inputs[0][1:-1])
-    return (*affected(call, others, None), None)
+    return (*affected(others, None), None)
 
 
 def _embed(call):

@@ -156,7 +156,7 @@ def bidirectional(call):
     if layer.merge_mode is None:
         return [one, other, *states]
     if layer.merge_mode == "concat":
-        width = layer.forward_layer.cell.units, layer.backward_layer.cell.units
+        width = forward[0].shape[-1], backward[0].shape[-1]
         last = join([one[-1], other[-1]], width)
     else:
         last = both

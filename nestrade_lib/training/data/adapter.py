@@ -97,8 +97,14 @@ class DataAdapter:
             )
         labels = as_numpy(y)
         if labels.ndim > 1:
-            labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[:, 0]
-        classes, which = np.unique(labels, return_inverse=True)
+            is_one_hot = labels.shape[-1] > 1
+            labels = labels.argmax(axis=-1) if is_one_hot else labels[..., 0]
+        if labels.ndim != 1:
+            raise ValueError(
+                "class_weight: expected one label per sample, got labels of shape "
+                f"{tuple(as_numpy(y).shape)}. Pass sample_weight, one per label, instead."
+            )
+        classes, which = np.unique(np.round(labels), return_inverse=True)
         of_class = [self.class_weight.get(int(c), 1.0) for c in classes]
         weights = np.array(of_class, "float32")[which]
         return weights if sample_weight is None else weights * as_numpy(sample_weight)

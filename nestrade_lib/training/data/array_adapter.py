@@ -59,7 +59,8 @@ class ArrayAdapter(DataAdapter):
             given = rows_of(arrays, slice(0, self.samples))
         self.x, self.y, self.sample_weight = given
         self._arrays = array_inputs(*given, class_weight=self.class_weight)
-        batch_size = batch_size or 32
+        if batch_size is None:  # as in Keras
+            batch_size = -(-self.samples // steps_per_epoch) if steps_per_epoch else 32
         self.rows = min((steps_per_epoch or math.inf) * batch_size, self.samples)
         self.batch_size = batch_size
         self._teacher = self._answers = None

@@ -3,7 +3,7 @@
 import collections
 import itertools
 import math
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import keras
@@ -78,7 +78,7 @@ class StreamAdapter(DataAdapter):
             return None
         batch = self.x[0] if self._is_dataset else next(iter(self.x))
         x, y = (*_unpacked(batch), None)[:2]
-        return map_arrays(lambda a: as_numpy(a[:most]), (x, y))
+        return map_arrays(lambda a: as_numpy(_sliceable(a)[:most]), (x, y))
 
     def start_epoch(self, epoch):
         if self._batches is None:
@@ -144,7 +144,8 @@ class StreamAdapter(DataAdapter):
 
     def _by_replica(self, batch):
         """A batch in parts of as many samples as a replica has; x, y and weights of each."""
-        x, y, weight, *_ = (*self._weighted(_unpacked(batch)), None, None)
+        batch = map_arrays(_sliceable, self._weighted(_unpacked(batch)))
+        x, y, weight, *_ = (*batch, None, None)
         count = arrays_of(x)[0].shape[0]
         size = max(1, -(-count // self.engine.replicas))
         for start in range(0, count, size):
@@ -188,7 +189,12 @@ class StreamAdapter(DataAdapter):
     def _weighted(self, batch):
         if self.class_weight is None:
             return batch
-        x, y, *weight = batch
+        x, y, *weight = (*batch, None)[:3] if len(batch) == 1 else batch
+        if y is None:
+            raise ValueError(
+                "class_weight: expected labels in each batch of the training data, got "
+                "inputs alone."
+            )
         return x, y, self.weights(y, *weight)
 
 
@@ -197,19 +203,37 @@ def fetched(dataset, order):
     if dataset.workers < (1 if dataset.use_multiprocessing else 2):
         yield from map(dataset.__getitem__, order)
         return
-    executor = ThreadPoolExecutor
-    if dataset.use_multiprocessing:
-        executor = ProcessPoolExecutor
-    pool, ahead = executor(dataset.workers), collections.deque()
+    get, ahead = dataset.__getitem__, collections.deque()
+    pool: Executor = ThreadPoolExecutor(dataset.workers)
+    if dataset.use_multiprocessing:  # each process is given the data once
+        pool = ProcessPoolExecutor(dataset.workers, None, _keep, (dataset,))
+        get = _kept_batch
     try:
         for number in order:
-            ahead.append(pool.submit(dataset.__getitem__, number))
+            ahead.append(pool.submit(get, number))
             if len(ahead) >= max(dataset.max_queue_size, dataset.workers):
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _sliceable(array):
+    """The array; a sparse tensor of TensorFlow, which has no slices, as a dense one."""
+    return array if hasattr(array, "__getitem__") else as_numpy(array)
+
+
+_kept: Any = None  # of a process of a pool: its data
+
+
+def _keep(dataset):
+    global _kept
+    _kept = dataset
+
+
+def _kept_batch(number):
+    return _kept[number]
 
 
 def _unpacked(batch):

@@ -1,0 +1,292 @@
+"""What scripts do beside the usual: their own losses, steps, callbacks and data go on."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+from nestrade_lib import Nestrade, count_costs, create_loss, trace, verify
+from nestrade_lib.distillation import Distillation
+from nestrade_lib.surgery import restructure
+from nestrade_lib.training.data import data_adapter
+from nestrade_lib.training.data.stream_adapter import fetched
+from tests.support.small import EAGER, SOON, X, Y, mlp
+
+pytestmark = pytest.mark.any_backend
+
+
+class OwnLoss(keras.Model):
+    """As the docstring of Keras' `Model.compute_loss` has it."""
+
+    def compute_loss(self, x, y, y_pred, sample_weight):
+        return super().compute_loss(x, y, y_pred, sample_weight)
+
+
+class OwnMetrics(keras.Model):
+    def compute_metrics(self, x, y, y_pred, sample_weight):
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def own(kind, optimizer="adam"):
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((8,))
+    hidden = kl.Dense(24, activation="relu", name="first")(inputs)
+    hidden = kl.Dense(16, activation="relu")(hidden)
+    network = kind(inputs, kl.Dense(3)(hidden))
+    network.compile(optimizer, create_loss(), metrics=["accuracy"], run_eagerly=EAGER)
+    return network
+
+
+@pytest.mark.parametrize("distill", [None, 0.5])
+@pytest.mark.parametrize("kind", [OwnLoss, OwnMetrics])
+def test_losses_and_metrics_that_take_fewer_arguments(kind, distill):
+    trainer = Nestrade(own(kind), 0.4, schedule=SOON, distill=distill)
+    history = trainer.fit(X, Y, epochs=4, verbose=0, validation_data=(X, Y)).history
+    assert trainer.met
+    loss = trainer.evaluate(X, Y, verbose=0)[0]
+    assert history["val_loss"][-1] == pytest.approx(loss, rel=1e-4)  # no teacher in it
+
+
+class Partly(keras.Model):
+    """Trains all but its first layer, in another order; those of the first stay."""
+
+    def apply_some(self, gradients):
+        pairs = zip(gradients, self.trainable_variables, strict=True)
+        some = [(g, v) for g, v in pairs if "first" not in v.path]
+        self.optimizer.apply_gradients(some[::-1])
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="has no such step")
+def test_a_step_that_applies_only_some_gradients():
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def train_step(self, data):
+            x, y = data
+            with tf.GradientTape() as tape:
+                loss = self.compute_loss(x, y, self(x, training=True), None)
+            self.apply_some(tape.gradient(loss, self.trainable_variables))
+            return {"loss": loss}
+    else:
+
+        def train_step(self, data):
+            x, y = data
+            self.zero_grad()
+            loss = self.compute_loss(x, y, self(x, training=True), None)
+            loss.backward()
+            self.apply_some([v.value.grad for v in self.trainable_variables])
+            return {"loss": loss}
+
+    kind = type("Partial", (Partly,), {"train_step": train_step})
+    network = own(kind)
+    kernel = keras.ops.convert_to_numpy(network.get_layer("first").kernel).copy()
+    trainer = Nestrade(network, 0.4, schedule=SOON)
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.met
+    left = keras.ops.convert_to_numpy(trainer.network.get_layer("first").kernel)
+    assert {tuple(c) for c in left.T} < {tuple(c) for c in kernel.T}
+
+
+def test_callbacks_in_a_list_of_keras_are_seen():
+    class Seen(keras.callbacks.Callback):
+        cuts = 0
+
+        def on_cut(self, network):
+            self.cuts += 1
+
+    seen = Seen()
+    stopping = keras.callbacks.EarlyStopping(
+        "loss", patience=9, restore_best_weights=True
+    )
+    callbacks = keras.callbacks.CallbackList([stopping, seen])
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    trainer.fit(X, Y, epochs=4, verbose=0, callbacks=callbacks)
+    assert trainer.met and seen.cuts == len(trainer.cuts)
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    backup = keras.callbacks.BackupAndRestore("backup")
+    with pytest.raises(ValueError, match=r"Pass fit\(backup_dir=\) instead"):
+        trainer.fit(X, Y, callbacks=keras.callbacks.CallbackList([backup]))
+
+
+def test_averaged_weights_may_be_swapped_in_at_each_epoch():
+    optimizer = keras.optimizers.SGD(0.05, use_ema=True)
+    trainer = Nestrade(mlp(optimizer), 0.4, schedule=SOON)
+    swap = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[swap])
+    assert trainer.met
+
+
+def batches(endless=True):
+    while True:
+        for start in range(0, 192, 32):
+            yield X[start : start + 32], Y[start : start + 32]
+        if not endless:
+            return
+
+
+def test_validation_goes_through_a_generator_as_in_keras():
+    def lengths(network):
+        options = {"epochs": 3, "validation_steps": 2, "verbose": 0}
+        validation = batches(endless=False)  # six batches: two of each epoch
+        history = network.fit(X, Y, validation_data=validation, **options)
+        return len(history.history["val_loss"])
+
+    assert lengths(Nestrade(mlp(), 0.4, schedule=SOON)) == lengths(mlp()) == 3
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    with pytest.warns(UserWarning, match="validation data have ended"):
+        trainer.fit(
+            X, Y, epochs=4, verbose=0, validation_steps=2,
+            validation_data=batches(endless=False),
+        )  # fmt: skip
+    assert trainer.met
+
+
+def test_steps_without_a_batch_size_share_all_samples_as_in_keras():
+    data = data_adapter(X, Y, steps_per_epoch=4)
+    assert (data.batch_size, data.steps, data.rows) == (48, 4, 192)
+    assert data_adapter(X, Y).batch_size == 32
+
+
+def test_class_weights_of_streams_are_those_of_arrays():
+    y, weight = np.array([0.05, 0.95, 0.95, 0.05], "float32"), {0: 1.0, 1: 9.0}
+
+    def stream():
+        yield X[:4], y[:, None]
+
+    options = {"class_weight": weight, "shuffle": False}
+    data = data_adapter(stream(), steps_per_epoch=1, **options)
+    data.start_epoch(0)
+    assert data.peek()[2].tolist() == [1, 9, 9, 1]
+    arrays = data_adapter(X[:4], y, batch_size=4, **options)
+    arrays.start_epoch(0)
+    assert np.ravel(arrays.peek()[2]).tolist() == [1, 9, 9, 1]
+    for batch, message in (
+        ((X[:4], np.ones((4, 2, 1))), "one label per sample, got labels of shape"),
+        ((X[:4],), "expected labels in each batch"),
+    ):
+        data = data_adapter(iter([batch]), steps_per_epoch=1, class_weight=weight)
+        data.start_epoch(0)
+        with pytest.raises(ValueError, match=f"class_weight: .*{message}"):
+            data.peek()
+
+
+@pytest.mark.parametrize("make", [
+    lambda: kl.Bidirectional(kl.ConvLSTM2D(4, 3, padding="same")),
+    lambda: kl.Bidirectional(kl.RNN([kl.LSTMCell(4), kl.LSTMCell(6)])),
+])  # fmt: skip
+def test_bidirectional_layers_of_any_cell_are_traced_and_keep_their_function(make):
+    shape = (3, 6, 6, 2) if "Conv" in type(make().forward_layer).__name__ else (5, 7)
+    inputs = keras.Input(shape)
+    hidden = kl.Flatten()(make()(inputs))
+    network = keras.Model(inputs, kl.Dense(2)(kl.Dense(6, activation="relu")(hidden)))
+    graph = trace(network)
+    assert count_costs(network).params == network.count_params()
+    mask = np.arange(graph.count) % 2 == 0
+    x = np.random.default_rng(0).normal(size=(4, *shape)).astype("float32")
+    smaller = restructure(network, mask, graph, probe=x)
+    assert smaller.count_params() < network.count_params()
+    assert verify(network, smaller, mask, x, graph=graph)
+
+
+def test_a_model_with_an_attribute_called_network_is_counted_whole():
+    class Wrapped(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.network = keras.Sequential([keras.Input((8,)), kl.Dense(16)])
+            self.head = kl.Dense(2)
+
+        def call(self, x):
+            return self.head(self.network(x))
+
+    model = Wrapped()
+    model(X[:2])
+    assert count_costs(model).params == model.count_params() == 178
+
+
+def test_a_refused_fit_leaves_the_history_of_the_one_before(tmp_path):
+    trainer = Nestrade(mlp(), 1)
+    trainer.fit(X, Y, epochs=2, verbose=0)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="backup_dir"):
+        trainer.fit(X, Y, verbose=0, backup_dir=tmp_path / "file")
+    assert trainer.history.epoch == [0, 1]
+
+
+def test_growth_is_measured_and_used():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(512, 8)).astype("float32")
+    y = rng.integers(0, 3, 512)  # nothing to learn: the noise of gradients is large
+    trainer = Nestrade(mlp(), 0.3, schedule=SOON, growth="auto")
+    trainer.fit(x, y, batch_size=16, epochs=4, verbose=0)
+    times = trainer.state.rescale.seconds_per_sample
+    assert {16, 32} <= set(times) and all(time > 0 for time in times.values())
+    few = Nestrade(mlp(), 0.3, schedule=SOON, growth="auto")
+    few.fit(x[:24], y[:24], batch_size=32, epochs=30, verbose=0)
+    assert few.met and few.state.rescale.factor == 1
+
+
+def test_several_optimizers_in_one_are_refused_by_name():
+    network = mlp()
+    multi = keras.optimizers.MultiOptimizer
+    which = keras.optimizers.OptimizerMap(keras.optimizers.Adam())
+    which[network.layers[0].kernel.path] = keras.optimizers.SGD(0.1)
+    optimizer = multi(which)
+    network.compile(optimizer, create_loss())
+    with pytest.raises(ValueError, match="MultiOptimizer"):
+        Nestrade(network, 0.4, schedule=SOON).fit(X, Y, epochs=2, verbose=0)
+
+
+def test_padded_places_do_not_count_in_what_a_teacher_says():
+    inputs = keras.Input((4,), dtype="int32")
+    embedded = kl.Embedding(5, 6, mask_zero=True)(inputs)
+    network = keras.Model(
+        inputs, kl.Dense(3)(kl.LSTM(5, return_sequences=True)(embedded))
+    )
+    network.compile("adam", create_loss())
+    words = np.array([[1, 2, 0, 0], [3, 4, 1, 0]])
+    predicted = network(words)
+    answers = keras.ops.convert_to_numpy(predicted).copy()
+    answers[words == 0] += [5.0, -5.0, 0.0]  # differs where nothing is said
+    compare = Distillation(0.5).comparison(network)
+    assert float(compare(answers, predicted)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data")
+def test_sparse_tensors_in_a_data_set():
+    import tensorflow as tf
+
+    sparse = tf.sparse.from_dense(np.where(X > 0.5, X, 0))
+    data = tf.data.Dataset.from_tensor_slices((sparse, Y)).batch(32)
+    trainer = Nestrade(mlp(), 0.4, schedule=SOON)
+    trainer.fit(data, epochs=4, verbose=0)
+    assert trainer.met
+
+
+class Pickled(keras.utils.PyDataset):
+    """Notes in a file each time that it is sent to another process."""
+
+    def __init__(self, file, **options):
+        super().__init__(**options)
+        self.file = str(file)
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        rows = slice(32 * index, 32 * index + 32)
+        return X[rows], Y[rows]
+
+    def __reduce__(self):
+        with open(self.file, "a") as file:
+            file.write("x")
+        return super().__reduce__()
+
+
+def test_processes_that_make_batches_are_given_the_data_once(tmp_path):
+    data = Pickled(tmp_path / "sent", workers=2, use_multiprocessing=True)
+    found = list(fetched(data, range(6)))
+    for (x, y), expected in zip(found, map(data.__getitem__, range(6)), strict=True):
+        np.testing.assert_array_equal(x, expected[0])
+        np.testing.assert_array_equal(y, expected[1])
+    sent = tmp_path / "sent"
+    assert not sent.exists() or len(sent.read_text()) <= 2
