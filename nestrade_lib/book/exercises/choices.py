@@ -71,7 +71,7 @@ CHOICES = {
         "a": "frozen or not, a norm costs the same in a file: it is folded away.",
         "b": RIGHT
         + "few samples give poor averages, and the weights were fitted to the old.",
-        "c": "inference mode changes which averages are used, not what is trained.",
+        "c": "inference mode is about the averages that are used, not about the scales.",
         "d": "norms can be cut; their channels follow those of the layer before them.",
     },
     "dp-range": {
