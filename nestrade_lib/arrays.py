@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.checks import require
+from nestrade_lib.internals import mask_of, set_mask
 
 
 def map_arrays(function, values):
@@ -148,3 +149,10 @@ def in_order(layer, args, kwargs):
     places = list(inspect.signature(layer.call).parameters)
     named = [kwargs[name] for name in places if name in kwargs]
     return [*args, *named, *(kwargs[name] for name in kwargs if name not in places)]
+
+
+def copy_mask(tensor, *others):
+    """Attach a tensor's mask, if it has one, to others."""
+    if (mask := mask_of(tensor)) is not None:
+        for other in others:
+            set_mask(other, mask)

@@ -16,8 +16,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from nestrade_lib.arrays import copy_mask
 from nestrade_lib.checks import is_number, require
-from nestrade_lib.internals import copy_mask, look_for_training, loss_takes_training
+from nestrade_lib.internals import look_for_training
 from nestrade_lib.surgery import cut
 from nestrade_lib.variables import assign
 
@@ -219,15 +220,14 @@ class Teacher:
         else the teacher answers in each step.
         """
         self.detach(network)
+        is_told = look_for_training(network)
         loss_of, metrics_of = network.compute_loss, network.compute_metrics
-        is_told = loss_takes_training(network)
 
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
             labels, answers = y if isinstance(y, DistillationTargets) else (y, None)
-            told = {"training": training} if is_told else {}
-            loss = loss_of(x, labels, y_pred, sample_weight, **told)
+            loss = loss_of(x, labels, y_pred, sample_weight, *[training] * is_told)
             if not training:
                 return loss
             answers = self.answer(x) if answers is None else answers

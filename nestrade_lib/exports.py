@@ -18,6 +18,7 @@ import numpy as np
 from nestrade_lib import onnx_operations
 from nestrade_lib.arrays import input_structure
 from nestrade_lib.checks import require
+from nestrade_lib.internals import all_layers
 from nestrade_lib.runtimes import checked_path, require_package
 
 SUFFIXES = {"litert": ".tflite", "litert-int8": ".tflite", "onnx": ".onnx"}
@@ -79,7 +80,7 @@ def export(model, path, to="litert", calibration=None):
         except OSError:
             raise
         except Exception as error:
-            raise ValueError(_reason(to, str(error))) from error
+            raise ValueError(_reason(model, to, str(error))) from error
         _replace(path, draft.read_bytes())
     return path
 
@@ -244,8 +245,11 @@ def _quiet():
                 logger.setLevel(level)
 
 
-def _reason(to, text):
+def _reason(model, to, text):
     """Why there is no file, in one sentence, and what to do."""
+    if "argument names" in text:
+        mend = "Name inputs with letters, digits and _: keras.Input(..., name=)."
+        return f"{to} cannot take the names of the inputs. {mend} No file was written."
     unknown = re.findall(r"'tf\.(\w+)' op|No Op registered for (\w+)", text)
     names = {first or second for first, second in unknown}
     if names or to == "litert":  # unknown to LiteRT, in whatever numbers
@@ -255,6 +259,9 @@ def _reason(to, text):
         other = "to='litert'"
     if to == "litert-int8":
         other = f"{other}, in float"
+    if to != "onnx" and any("float16" in x.compute_dtype for x in all_layers(model)):
+        mend = "Build the network with the dtype policy 'float32', with these weights"
+        return f"{to} lacks float16. {mend}, or try {other}. No file was written."
     if not names:
         first = text.strip().partition("\n")[0][:200]
         return (

@@ -111,13 +111,6 @@ def set_mask(tensor, mask):
     backend.set_keras_mask(tensor, mask)
 
 
-def copy_mask(tensor, *others):
-    """Attach a tensor's mask, if it has one, to others."""
-    if (mask := mask_of(tensor)) is not None:
-        for other in others:
-            set_mask(other, mask)
-
-
 def run_graph(network, tensors):
     """The outputs of a functional model, its layers called anew: its ``call`` converts first."""
     return network._run_through_graph(tensors, operation_fn=lambda operation: operation)
@@ -182,17 +175,13 @@ def compute_loss(network, x, y, predicted, sample_weight):
 
 
 def look_for_training(network):
-    """Let the loss be told whether it is for training, where ``compute_loss`` takes that.
+    """Let ``compute_loss`` be told whether it is for training, if it takes that: if it does.
 
     Keras looks once, as a network is made.
     """
-    parameters = inspect.signature(network.compute_loss).parameters
-    vars(network)["_compute_loss_has_training_arg"] = "training" in parameters
-
-
-def loss_takes_training(network):
-    """Whether Keras tells ``compute_loss`` if it is for training."""
-    return network._compute_loss_has_training_arg
+    is_told = "training" in inspect.signature(network.compute_loss).parameters
+    vars(network)["_compute_loss_has_training_arg"] = is_told
+    return is_told
 
 
 def loss_tracker(network):
@@ -228,6 +217,21 @@ def is_decayed(optimizer, variable):
     if keras.backend.backend() == "tensorflow":  # which asks for the variable inside
         variable = variable.value
     return optimizer._use_weight_decay(variable)
+
+
+def configuration_and_rate(optimizer):
+    """Its configuration, and the schedule or function of its learning rate, or None.
+
+    Neither functions nor schedules without ``get_config`` go into a configuration.
+    """
+    rate = getattr(optimizer, "_learning_rate", None)
+    if not callable(rate):
+        return optimizer.get_config(), None
+    vars(optimizer)["_learning_rate"] = 0.0
+    try:
+        return optimizer.get_config(), rate
+    finally:
+        vars(optimizer)["_learning_rate"] = rate
 
 
 def trained_variables(optimizer):

@@ -2,6 +2,8 @@
 
 import keras
 
+from nestrade_lib.internals import configuration_and_rate
+
 
 def innermost(optimizer):
     """The optimizer that trains, inside any that wrap it.
@@ -26,8 +28,8 @@ def own_learning_rate(optimizer):
     0.01
     """
     inner = innermost(optimizer)
-    config = inner.get_config()  # of several optimizers, it has none
-    if isinstance(config.get("learning_rate", {}), dict):
+    config, function = configuration_and_rate(inner)
+    if function is not None or "learning_rate" not in config:  # of several in one
         return None
     return float(keras.ops.convert_to_numpy(inner.learning_rate))
 

@@ -126,8 +126,11 @@ def _fed(x, inputs):
         ...
     ValueError: x: expected numbers of shape (any, 2), got shape (1, 3) of int64.
     """
-    named = x if isinstance(x, dict) else {next(iter(inputs)): x}
     expected = "arrays by the names " + ", ".join(map(repr, inputs))
+    is_dict = isinstance(x, dict)
+    if not is_dict and len(inputs) > 1:  # a file does not tell the order of its inputs
+        require(False, "x", f"a dict of {expected}", type(x).__name__)
+    named = x if is_dict else {next(iter(inputs)): x}
     require(set(named) == set(inputs), "x", expected, list(named))
     fed = {name: _array(name, named[name], *inputs[name]) for name in inputs}
     counts = [len(array) for array in fed.values() if array.ndim]

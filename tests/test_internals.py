@@ -58,22 +58,23 @@ def test_losses_are_told_whether_they_are_for_training():
 
     x = keras.Input((4,))
     made = Untold(x, x)
-    assert internals.loss_takes_training(network())
-    assert not internals.loss_takes_training(made)
+    assert internals.look_for_training(network())
+    assert not internals.look_for_training(made)
     made.compute_loss = lambda x, y, y_pred, sample_weight, training: float(training)
-    internals.look_for_training(made)
-    assert internals.loss_takes_training(made)
+    assert internals.look_for_training(made)
     assert internals.compute_loss(made, None, None, None, None) == 1.0
 
 
-def test_masks_are_copied():
-    made, other = (
-        kl.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]])),
-        np.ones((1, 2)),
-    )
-    internals.copy_mask(made, other := keras.ops.convert_to_tensor(other))
-    mask = keras.ops.convert_to_numpy(internals.mask_of(other))
-    assert mask.tolist() == [[True, False]]
+def test_configurations_without_the_function_of_their_rate():
+    def rate():
+        return 0.5
+
+    optimizer = keras.optimizers.SGD(rate)
+    config, function = internals.configuration_and_rate(optimizer)
+    assert function is rate and not callable(config["learning_rate"])
+    assert optimizer.learning_rate == 0.5
+    config, function = internals.configuration_and_rate(keras.optimizers.SGD(0.25))
+    assert function is None and config["learning_rate"] == 0.25
 
 
 def test_functional_models_have_a_class_that_takes_inputs_and_outputs():

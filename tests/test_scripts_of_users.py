@@ -290,3 +290,45 @@ def test_processes_that_make_batches_are_given_the_data_once(tmp_path):
         np.testing.assert_array_equal(y, expected[1])
     sent = tmp_path / "sent"
     assert not sent.exists() or len(sent.read_text()) <= 2
+
+
+class Decay(keras.optimizers.schedules.LearningRateSchedule):
+    """As tutorials write one: without `get_config`."""
+
+    def __call__(self, step):
+        return 0.01 / (1.0 + 0.1 * keras.ops.cast(step, "float32"))
+
+
+@pytest.mark.parametrize("anneal", ["once", None])
+@pytest.mark.parametrize("rate", [Decay(), lambda: 1e-3], ids=["schedule", "function"])
+def test_rates_that_no_configuration_can_hold_go_on_through_cuts(rate, anneal):
+    optimizer = keras.optimizers.Adam(rate)
+    trainer = Nestrade(mlp(optimizer), 0.4, schedule=SOON, anneal=anneal)
+    trainer.fit(X, Y, epochs=4, verbose=0)
+    assert trainer.met
+    optimizer = trainer.network.optimizer
+    steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+    expected = rate(steps) if isinstance(rate, Decay) else rate()
+    given = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    assert steps == 24 and given == pytest.approx(float(expected), rel=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="its own step")
+def test_a_step_that_alone_knows_its_loss():
+    import tensorflow as tf
+
+    class Encoder(keras.Model):
+        def train_step(self, x):
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((x - self(x, training=True)) ** 2)
+            gradients = tape.gradient(loss, self.trainable_variables)
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+            return {"own": loss}
+
+    inputs = keras.Input((8,))
+    hidden = kl.Dense(24, activation="relu")(inputs)
+    network = Encoder(inputs, kl.Dense(8)(hidden))
+    network.compile("adam")
+    trainer = Nestrade(network, 0.4, schedule=SOON)
+    trainer.fit(X, epochs=4, verbose=0)
+    assert trainer.met

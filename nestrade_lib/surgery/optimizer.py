@@ -2,7 +2,12 @@
 
 import contextlib
 
-from nestrade_lib.internals import is_decayed, recorded_slots, trained_variables
+from nestrade_lib.internals import (
+    configuration_and_rate,
+    is_decayed,
+    recorded_slots,
+    trained_variables,
+)
 from nestrade_lib.variables import value
 
 
@@ -109,7 +114,10 @@ def _is_plain(given):
 def recreate(optimizer):
     """An optimizer from the configuration of another one, for any variables."""
     try:
-        return type(optimizer).from_config(optimizer.get_config())
+        config, rate = configuration_and_rate(optimizer)
+        if rate is not None:  # it has no state, so that both may hold it
+            config = config | {"learning_rate": rate}
+        return type(optimizer).from_config(config)
     except Exception as error:
         inner = getattr(optimizer, "inner_optimizer", None)
         way_out = (
@@ -119,8 +127,7 @@ def recreate(optimizer):
         )
         raise UnsliceableOptimizer(
             f"{type(optimizer).__name__} cannot be made anew from its configuration "
-            f"({error}). {way_out} before the cut; a learning rate that is a function "
-            "has to be a keras.optimizers.schedules.LearningRateSchedule."
+            f"({error}). {way_out} before the cut."
         ) from error
 
 

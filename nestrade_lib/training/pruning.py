@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from nestrade_lib.arrays import arrays_of, in_larger_batches
+from nestrade_lib.distillation import has_own_step
 from nestrade_lib.kfac import kfac
 from nestrade_lib.surgery import cut
 from nestrade_lib.training.interrupts import values_kept
@@ -200,6 +201,8 @@ def _curvature_scores(run, taylor):
     """
     if not run.preview:  # a generator that has ended
         return taylor
+    if _is_in_step(run.network):
+        return taylor
     if run.preview[0][1] is None and run.network.loss:  # the training step makes labels
         return taylor
     batch_size = arrays_of(run.preview[0])[0].shape[0] * run.engine.replicas
@@ -209,6 +212,12 @@ def _curvature_scores(run, taylor):
     batches = in_larger_batches(run.preview, together)
     scores = kfac(run.network, run.pruned.graph, batches)
     return np.where(np.isnan(scores), batch_size / 2 * taylor, scores)
+
+
+def _is_in_step(network):
+    """Whether only the network's own training step knows its loss."""
+    is_plain = type(network).compute_loss is keras.Model.compute_loss
+    return has_own_step(network) and is_plain and network.loss is None
 
 
 def _gathered_scores(run):
