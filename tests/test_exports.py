@@ -78,7 +78,7 @@ def test_several_inputs_are_calibrated_and_fed_by_their_names(tmp_path):
         ):
             np.testing.assert_allclose(got, want, atol=atol)
         for wrong, message in (
-            (b, "x: expected arrays by the names"),
+            (b, "x: expected a dict of arrays by the names"),
             ({"a": a}, r"by the names 'b', 'a'|by the names 'a', 'b'"),
             ({"a": a, "b": b, "c": b}, "by the names"),
             ({"a": a[:3], "b": b}, "as many samples for each input"),
