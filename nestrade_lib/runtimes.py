@@ -1,6 +1,7 @@
 """Exported files in their runtimes, called as their network is: LiteRT and ONNX Runtime."""
 
 import os
+import re
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,7 +109,9 @@ def _litert_runner(path):
 
     def run(x):
         outputs = runner(**_fed(x, inputs))
-        order = sorted(outputs, key=lambda name: (len(name), name))
+        # Numbered where the network names none; else Keras' order is that of the names.
+        is_numbered = all(re.fullmatch(r"output_\d+", name) for name in outputs)
+        order = sorted(outputs, key=lambda x: (len(x) * is_numbered, x))
         return (
             [outputs[name] for name in order] if len(order) > 1 else outputs[order[0]]
         )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nestrade_lib.cluster import Absent, Cluster, Disagreement, messages, rendezvous
+from nestrade_lib.cluster.environment import members_of
 from tests.support.ports import free_port
 from tests.support.strangers import STRANGE, knock
 
@@ -262,3 +263,17 @@ def test_a_port_that_others_reach_without_a_secret_is_warned_of(monkeypatch):
     with pytest.warns(UserWarning, match="reaches 192.0.2.1:9 can pass for a worker"):
         with pytest.raises(OSError, match="cannot listen"):
             rendezvous(cluster, {}, 0.1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"environment": "cloud", "task": {"index": 0}}']
+)
+def test_a_tf_config_without_a_cluster_says_nothing(text):
+    assert members_of({"TF_CONFIG": text}) is None
+    slurm = {"SLURM_PROCID": "0", "SLURM_NTASKS": "1"}
+    assert members_of({"TF_CONFIG": text, **slurm}) == (("127.0.0.1:0",), 0)
+
+
+def test_a_script_that_sbatch_runs_itself_is_alone():
+    job = {"SLURM_PROCID": "0", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
+    assert members_of(job) == (("127.0.0.1:0",), 0)

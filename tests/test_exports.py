@@ -200,3 +200,15 @@ def test_a_missing_package_and_a_missing_file_are_named(tmp_path, monkeypatch):
         export(with_operation(ops.relu), tmp_path / "x.onnx", "onnx")
     with pytest.raises(ValueError, match="existing .tflite or .onnx file"):
         load_export(Path(tmp_path, "absent.onnx"))
+
+
+@pytest.mark.parametrize("to, name", [("litert", "d.tflite"), ("onnx", "d.onnx")])
+def test_outputs_come_in_the_order_of_keras(tmp_path, to, name):
+    inputs = keras.Input((4,))
+    outputs = {key: kl.Dense(2)(inputs) for key in ("zz", "aaa", "m")}
+    network = keras.Model(inputs, outputs)
+    x = np.ones((2, 4), "float32")
+    answers = load_export(export(network, tmp_path / name, to))(x)
+    expected = keras.tree.flatten(network(x))
+    for ours, theirs in zip(answers, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)

@@ -17,8 +17,8 @@ _ADDRESS = re.compile(r"(?:[^\s/:@\[\]]+|\[[^\s/@\[\]]+\]):([0-9]{1,5})")
 def members_of(environment):
     """Addresses of all workers (tuple) and this one's rank; None where it is alone."""
     for name, read in _READERS.items():
-        if name in environment:
-            addresses, rank = read(environment)
+        if name in environment and (found := read(environment)):
+            addresses, rank = found
             _require_members(addresses, rank, name)
             return tuple(addresses), rank
     return None
@@ -38,7 +38,9 @@ def _from_tf_config(environment):
         ) from cause
 
     try:
-        config = json.loads(text)
+        config = json.loads(text or "{}")
+        if isinstance(config, dict) and "cluster" not in config:
+            return None  # of one machine, as managed platforms set it
         tasks = dict(config["cluster"].items())
         kind, index = config["task"]["type"], config["task"]["index"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -64,7 +66,10 @@ def _from_tf_config(environment):
 
 
 def _from_slurm(environment):
-    tasks = _number(environment, "SLURM_NTASKS")
+    names = "SLURM_NTASKS", "SLURM_STEP_NUM_TASKS", "SLURM_NPROCS"
+    told = [name for name in names if name in environment]
+    # A script that sbatch runs, and not srun, has no number unless one was asked for.
+    tasks = _number(environment, told[0]) if told else 1
     if tasks == 1:
         return ["127.0.0.1:0"], 0
     name, text = _first(

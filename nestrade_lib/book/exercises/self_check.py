@@ -103,6 +103,7 @@ def _watched(function: Callable, calls: list[Any], may_be_none: bool) -> Callabl
     """Return the reader's function, which says what went wrong in it."""
 
     def watched(*args: Any) -> Any:
+        args = tuple(a.copy() if isinstance(a, np.ndarray) else a for a in args)
         try:
             value = function(*args)
         except Exception as error:
