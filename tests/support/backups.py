@@ -53,11 +53,11 @@ def build(budget, optimizer=None, run_eagerly=EAGER, **options):
     return Nestrade(network, budget, **{"schedule": SCHEDULE, **options})
 
 
-def train(trainer, data=(X, Y), batch_size=16, **options):
+def train(trainer, data=(X, Y), batch_size=16, epochs=EPOCHS, **options):
     x, y = data
     size = {"batch_size": batch_size} if y is not None else {}
     history = trainer.fit(
-        x, y, epochs=EPOCHS, verbose=0, validation_data=(X, Y), **size, **options
+        x, y, epochs=epochs, verbose=0, validation_data=(X, Y), **size, **options
     )
     weights = [keras.ops.convert_to_numpy(v) for v in trainer.network.variables]
     return weights, history.history, [cut.widths for cut in trainer.cuts]
