@@ -227,15 +227,15 @@ class Teacher:
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
             labels, answers = y if isinstance(y, DistillationTargets) else (y, None)
-            loss = loss_of(x, labels, y_pred, sample_weight, *[training] * is_told)
+            told = {"training": training} if is_told else {}
+            loss = loss_of(x, labels, y_pred, sample_weight, **told)
             if not training:
                 return loss
             answers = self.answer(x) if answers is None else answers
             answers = keras.tree.map_structure(ops.stop_gradient, answers)
             distilled = self.compare(answers, y_pred, sample_weight)
-            return (1 - self.weight) * loss + self.weight * ops.cast(
-                distilled, loss.dtype
-            )
+            distilled = ops.cast(distilled, loss.dtype)
+            return (1 - self.weight) * loss + self.weight * distilled
 
         def compute_metrics(x, y, y_pred, sample_weight=None):
             labels = y.labels if isinstance(y, DistillationTargets) else y

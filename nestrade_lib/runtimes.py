@@ -109,9 +109,9 @@ def _litert_runner(path):
 
     def run(x):
         outputs = runner(**_fed(x, inputs))
-        # Numbered where the network names none; else Keras' order is that of the names.
-        is_numbered = all(re.fullmatch(r"output_\d+", name) for name in outputs)
-        order = sorted(outputs, key=lambda x: (len(x) * is_numbered, x))
+        order = sorted(outputs)  # as Keras orders the outputs that a network names
+        if all(re.fullmatch(r"output_\d+", name) for name in outputs):
+            order.sort(key=len)  # numbered: output_2 comes before output_10
         return (
             [outputs[name] for name in order] if len(order) > 1 else outputs[order[0]]
         )

@@ -65,6 +65,7 @@ tests/test_callbacks.py
 tests/test_interrupts.py
 tests/test_onednn.py
 tests/test_scripts_of_users.py
+tests/test_data_as_in_keras.py
 tests/test_termination.py
 tests/test_unrolling.py
 tests/test_compare.py

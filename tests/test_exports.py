@@ -212,3 +212,22 @@ def test_outputs_come_in_the_order_of_keras(tmp_path, to, name):
     expected = keras.tree.flatten(network(x))
     for ours, theirs in zip(answers, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("to", ["litert", "litert-int8"])
+def test_what_litert_lacks_is_named(tmp_path, to):
+    x = np.ones((4, 3), "float32")
+    calibration = x if to == "litert-int8" else None
+    inputs = keras.Input((3,), name="my input")
+    spaced = keras.Model(inputs, kl.Dense(2)(inputs))
+    with pytest.raises(ValueError, match="Name inputs with letters, digits and _"):
+        export(spaced, tmp_path / "spaced.tflite", to, calibration)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        inputs = keras.Input((3,))
+        low = keras.Model(inputs, kl.Dense(2)(inputs))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    with pytest.raises(ValueError, match=f"{to} lacks float16.*policy 'float32'"):
+        export(low, tmp_path / "low.tflite", to, calibration)
+    assert not list(tmp_path.iterdir())

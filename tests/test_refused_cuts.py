@@ -8,7 +8,15 @@ import pytest
 from keras import layers as kl
 
 from benchmarks.structures.rows import random_cut
-from nestrade_lib import Nestrade, RefusedCut, Schedule, register_rule, trace, verify
+from nestrade_lib import (
+    Nestrade,
+    RefusedCut,
+    Schedule,
+    create_loss,
+    register_rule,
+    trace,
+    verify,
+)
 from nestrade_lib.surgery import UnsliceableOptimizer, cut, rehearsal
 from nestrade_lib.surgery.rounding import tolerance
 from nestrade_lib.training import pruned_network
@@ -33,6 +41,26 @@ def test_an_optimizer_that_treats_channels_together_is_named_before_the_first_st
     trainer = Nestrade(mlp(getattr(keras.optimizers, optimizer)(0.01)), 0.4)
     with pytest.raises(RefusedCut, match=f"{optimizer} may treat the channels"):
         trainer.fit(X, Y, epochs=4, verbose=0, callbacks=[NoStep()])
+
+
+@pytest.mark.parametrize("large", [100, 1])
+def test_what_is_tried_before_a_run_changes_nothing_of_it(monkeypatch, large):
+    monkeypatch.setattr(rehearsal, "LARGE", large)
+
+    def weights():
+        keras.utils.set_random_seed(2)
+        stack = [keras.Input((8,)), kl.Dense(24, "relu"), kl.BatchNormalization()]
+        network = keras.Sequential([*stack, kl.Dropout(0.3), kl.Dense(3)])
+        network.compile("adam", create_loss(), run_eagerly=EAGER)
+        trainer = Nestrade(network, 0.4, schedule=SOON)
+        trainer.fit(X, Y, epochs=4, verbose=0)
+        assert trainer.met
+        return trainer.network.get_weights()
+
+    tried = weights()
+    monkeypatch.setattr(pruned_network, "rehearse", lambda *arguments: None)
+    for a, b in zip(tried, weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_an_optimizer_whose_state_cannot_be_cut_is_named_before_the_first_step():

@@ -16,8 +16,7 @@ class Validation:
         self.frequency = frequency
         self.options = options
         # As in Keras, each look takes the next batches of a generator.
-        is_iterator = hasattr(self.data["x"], "__next__")
-        self._batches = self.data["x"] if is_iterator and options.get("steps") else None
+        self._batches = self.data["x"] if hasattr(self.data["x"], "__next__") else None
 
     def is_due(self, epoch):
         """Whether the network is measured after this epoch, counted from 0."""
@@ -37,8 +36,10 @@ class Validation:
                     stacklevel=2,
                 )
                 return {}
-            others = itertools.islice(self._batches, self.options["steps"] - 1)
-            data = {"x": one_by_one(itertools.chain([first], others))}
+            steps = self.options["steps"]
+            others = itertools.islice(self._batches, steps and steps - 1)
+            # Keras takes a generator, and no other iterator.
+            data = {"x": (batch for batch in itertools.chain([first], others))}
         logs = engine.evaluate(network, callbacks, **data, **self.options)
         return {f"val_{name}": value for name, value in logs.items()}
 
@@ -52,8 +53,3 @@ class Validation:
             "A budget within points of accuracy needs an accuracy among the metrics, got "
             f"{', '.join(logs)}. Compile the network with metrics=['accuracy']."
         )
-
-
-def one_by_one(batches):
-    """A generator of these batches: a list would be taken for arrays."""
-    yield from batches

@@ -189,7 +189,7 @@ class StreamAdapter(DataAdapter):
     def _weighted(self, batch):
         if self.class_weight is None:
             return batch
-        x, y, *weight = (*batch, None)[:3] if len(batch) == 1 else batch
+        x, y, *weight = (*batch, None) if len(batch) == 1 else batch
         if y is None:
             raise ValueError(
                 "class_weight: expected labels in each batch of the training data, got "
