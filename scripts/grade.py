@@ -103,6 +103,8 @@ def main(arguments=None):
     parser.add_argument("--csv", type=Path, help="write every mark to this file")
     parser.add_argument("--timeout", type=int, default=300, help="seconds per cell")
     options = parser.parse_args(arguments)
+    if options.csv and not options.csv.parent.is_dir():
+        parser.error(f"--csv: {options.csv.parent} is not a folder.")
     rows = []
     for path in options.notebooks:
         try:
@@ -111,7 +113,9 @@ def main(arguments=None):
                 options.timeout,
                 path.resolve().parent,
             )
-        except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        except (
+            Exception
+        ) as error:  # whatever a student's file holds, the next one counts
             print(f"{path}: not graded: {error}", file=sys.stderr)
             rows.append((path, "", 0, "", f"not graded: {error}"))
             continue

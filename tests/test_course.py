@@ -92,15 +92,22 @@ def test_empty_and_wrong_answers_score_none(tmp_path, capsys):
     nbformat.write(filled(notebook, wrong), path)
     other = tmp_path / "other.ipynb"
     nbformat.write(v4.new_notebook(), other)
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text('{"cells": [{"cell_type": "code"}], "nbformat": 4}')
     table = tmp_path / "marks.csv"
-    assert main([str(path), str(other), "--csv", str(table)]) == 1
+    names = [str(each) for each in (broken, path, other)]
+    with pytest.raises(SystemExit):
+        main([*names, "--csv", str(tmp_path / "missing" / "marks.csv")])
+    assert "missing is not a folder" in capsys.readouterr().err
+    assert main([*names, "--csv", str(table)]) == 1
     shown = capsys.readouterr()
     assert f"{path}: 0 of {10 * len(chapters())} points" in shown.out
     assert "Not yet: 288 MACs are those of one output position." in shown.out
     assert "without an exercise" in shown.err
+    assert f"{broken}: not graded" in shown.err
     assert (
         len(table.read_text(encoding="utf-8").splitlines())
-        == 1 + 6 * len(chapters()) + 1
+        == 1 + 6 * len(chapters()) + 2
     )
 
 

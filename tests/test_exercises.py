@@ -3,6 +3,8 @@
 import hashlib
 import inspect
 import re
+from decimal import Decimal
+from fractions import Fraction
 
 import keras
 import numpy as np
@@ -168,3 +170,43 @@ def test_a_front_is_without_the_points_that_cost_more_for_the_same_error():
 
     with pytest.raises(AssertionError, match="'b' errs as little as 'f'"):
         exercises.check_front(front)
+
+
+def test_images_are_moved_all_at_once_however_that_is_written():
+    def places(images, seed):
+        n, height, width, _ = images.shape
+        down, right = np.random.default_rng(seed).integers(0, 5, (2, n))
+        padded = np.pad(images[..., 0], ((0, 0), (2, 2), (2, 2)))
+        return padded, down, right, np.arange(height), np.arange(width)
+
+    def with_keras(images, seed):
+        padded, down, right, y, x = places(images, seed)
+        flat = keras.ops.reshape(padded, (len(padded), -1))
+        at = (down[:, None] + y)[:, :, None] * padded.shape[2]
+        at = at + (right[:, None] + x)[:, None]
+        moved = keras.ops.take_along_axis(flat, at.reshape(len(at), -1), axis=1)
+        return keras.ops.convert_to_numpy(moved).reshape(images.shape)
+
+    def with_slices(images, seed):
+        padded, down, right, y, x = places(images, seed)
+        moved = np.empty_like(images)
+        i = 0
+        while i < len(images):  # no call in it
+            rows, columns = y + down[i], x + right[i]
+            moved[i, ..., 0] = padded[i][rows[:, None], columns]
+            i += 1
+        return moved
+
+    exercises.check_shifted(with_keras)
+    with pytest.raises(AssertionError, match="one by one"):
+        exercises.check_shifted(with_slices)
+
+
+def test_answers_of_another_kind_are_told_apart():
+    exercises.check_quantized_bytes(Fraction(8704))
+    exercises.check_quantized_bytes(Decimal("8704"))
+    with pytest.raises(AssertionError, match="ReLU is a layer of Keras"):
+        exercises.check_layer_rule(keras.layers.ReLU)
+    with pytest.raises(AssertionError, match="expected int8 from -127 to 127"):
+        scales = np.ones((1, 1, 3))
+        exercises.check_quantize(lambda kernel: (np.round(127 * kernel), scales))

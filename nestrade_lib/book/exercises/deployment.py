@@ -54,8 +54,9 @@ def check_quantize(
     kernel = np.random.default_rng(0).normal(size=(5, 4, 3)) * [0.01, 1.0, 30.0]
     whole, scales = function(kernel)
     whole, scales = np.asarray(whole), np.asarray(scales)
-    assert np.array_equal(whole, np.round(whole)) and np.abs(whole).max() <= 127, (
-        "Not yet: expected whole numbers from -127 to 127."
+    assert whole.dtype.kind == "i" and np.abs(whole.astype(int)).max() <= 127, (
+        f"Not yet: expected int8 from -127 to 127, got {whole.dtype} from "
+        f"{whole.min():g} to {whole.max():g}."
     )
     assert scales.size == 3, (
         f"Not yet: expected a scale per output channel, three, got {scales.size}."

@@ -147,16 +147,11 @@ def check_shifted(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """
     rng = np.random.default_rng(0)
     images = rng.integers(1, 256, (500, 12, 9, 1), dtype=np.uint8)
-    calls = [0]
-
-    def count(frame, event, argument):
-        calls[0] += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        moved = function(images.copy(), 0)
-    finally:
-        sys.setprofile(None)
+    function(
+        images[:10].copy(), 0
+    )  # what happens once, such as an import, does not count
+    few, _ = _counted(function, images[:100])
+    all_at_once, moved = _counted(function, images)
     moved = np.asarray(moved)
     assert moved.shape == images.shape and moved.dtype == images.dtype, (
         f"Not yet: expected {images.dtype} of shape {images.shape}, got {moved.dtype} "
@@ -176,10 +171,35 @@ def check_shifted(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     assert not np.array_equal(moved, function(images.copy(), 1)), (
         "Not yet: another seed has to move them differently."
     )
-    assert calls[0] < len(images), (
-        f"Not yet: right, but {calls[0]:,} calls for {len(images)} images: one by one."
+    assert all_at_once < few + 100, (
+        f"Not yet: right, but one by one: {all_at_once:,} lines and calls for "
+        f"{len(images)} images, {few:,} for 100."
     )
-    print(f"Right: {len(images)} images, and fewer calls than images.")
+    print(f"Right: {len(images)} images, in as many lines and calls as 100.")
+
+
+def _counted(function, images):
+    """How many lines and calls of Python a function takes, and what it returns."""
+    count = 0
+
+    def trace(frame, event, argument):
+        nonlocal count
+        count += event in ("call", "line")
+        return trace
+
+    def profile(frame, event, argument):
+        nonlocal count
+        count += event == "c_call"
+
+    before = sys.gettrace(), sys.getprofile()
+    sys.settrace(trace)
+    sys.setprofile(profile)
+    try:
+        return_value = function(images.copy(), 0)
+    finally:
+        sys.settrace(before[0])
+        sys.setprofile(before[1])
+    return count, return_value
 
 
 def _shift(image, moved):

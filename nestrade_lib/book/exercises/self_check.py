@@ -7,6 +7,8 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NoReturn, ParamSpec
 
 import keras
@@ -90,11 +92,12 @@ def _of_kind(kind: Any, answer: Any, calls: list[Any]) -> Any:
 
 def _number(answer: Any) -> int | float:
     try:
-        value = np.asarray(answer)
+        is_exact = isinstance(answer, (Fraction, Decimal))
+        value = np.asarray(float(answer) if is_exact else answer)
         if value.size == 1 and value.dtype.kind in "iuf" and np.isfinite(value).all():
             number = value.item()
             return int(number) if number == int(number) else number
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         pass
     _refuse(f"expected a number, got {shown(answer)}")
 
