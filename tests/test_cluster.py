@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nestrade_lib.cluster import Absent, Cluster, Disagreement, messages, rendezvous
+from nestrade_lib.cluster import (
+    Absent,
+    Cluster,
+    Disagreement,
+    handshake,
+    messages,
+    rendezvous,
+)
 from nestrade_lib.cluster.environment import members_of
 from tests.support.ports import free_port
 from tests.support.strangers import STRANGE, knock
@@ -24,12 +31,19 @@ HOST = st.from_regex(r"[a-z][a-z]{0,5}", fullmatch=True)
     counts=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     suffix=st.sampled_from(["", "-ib"]),
     job=st.integers(1, 10**6),
+    turn=st.integers(0, 3),
     data=st.data(),
 )
-def test_slurm_names_every_task(prefix, first, counts, suffix, job, data):
+def test_slurm_names_every_task(prefix, first, counts, suffix, job, turn, data):
     nodes = [f"{prefix}{n:03}{suffix}" for n in range(first, first + len(counts))]
     listed = f"{prefix}[{first:03}-{first + len(counts) - 1:03}]{suffix}"
-    expected = [node for node, count in zip(nodes, counts) for _ in range(count)]
+    expected, left = [], dict(zip(nodes, counts))
+    while any(left.values()):  # a turn of each node, of all its tasks or of some
+        for node in nodes:
+            now = min(turn or left[node], left[node])
+            expected += [node] * now
+            left[node] -= now
+    distributions = {0: "block:cyclic", 1: "cyclic:block"}
     rank = data.draw(st.integers(0, len(expected) - 1))
     cluster = Cluster.from_environment(
         {
@@ -40,6 +54,8 @@ def test_slurm_names_every_task(prefix, first, counts, suffix, job, data):
                 st.sampled_from([listed, ",".join(nodes)])
             ),
             "SLURM_STEP_TASKS_PER_NODE": ",".join(map(str, counts)),
+            "SLURM_DISTRIBUTION": distributions.get(turn, "plane"),
+            "SLURM_DIST_PLANESIZE": str(turn),
         }
     )
     if len(expected) == 1:
@@ -277,3 +293,18 @@ def test_a_tf_config_without_a_cluster_says_nothing(text):
 def test_a_script_that_sbatch_runs_itself_is_alone():
     job = {"SLURM_PROCID": "0", "SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "n1"}
     assert members_of(job) == (("127.0.0.1:0",), 0)
+
+
+def test_a_chief_whose_own_name_is_local_listens_for_other_machines(monkeypatch):
+    port, look_up = free_port(), socket.getaddrinfo
+
+    def as_in_debian(host, *args, **kwargs):  # /etc/hosts: 127.0.1.1 node1
+        return look_up("127.0.1.1" if host == "node1" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", as_in_debian)
+    for name in "node1", "127.0.0.1":
+        cluster = Cluster((f"{name}:{port}", "node2:1"), 0)
+        with handshake._listener(cluster, 0) as listener:
+            is_open = listener.getsockname()[0] == "0.0.0.0"
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        assert is_open == (name == "node1")

@@ -91,12 +91,22 @@ def _from_slurm(environment):
         )
     # Jobs that share a node get ports of their own.
     port = 20000 + _number(environment, "SLURM_JOB_ID") % 20000
-    addresses = [
-        f"{node}:{port + local}"
-        for node, count in zip(nodes, counts)
-        for local in range(count)
+    places = [
+        (node, local) for node, count in zip(nodes, counts) for local in range(count)
     ]
+    # Ranks go node by node, or in turn: one to each node, or some (srun --distribution).
+    in_turn = _tasks_in_turn(environment) or tasks
+    places.sort(key=lambda place: place[1] // in_turn)
+    addresses = [f"{node}:{port + local}" for node, local in places]
     return addresses, _number(environment, "SLURM_PROCID")
+
+
+def _tasks_in_turn(environment):
+    """How many tasks a node gets before the next one has its turn; 0 for all of them."""
+    kind = environment.get("SLURM_DISTRIBUTION", "").split(":")[0]
+    if kind.startswith("plane"):
+        return _number(environment, "SLURM_DIST_PLANESIZE")
+    return int(kind == "cyclic")
 
 
 def _from_kubeflow(environment):

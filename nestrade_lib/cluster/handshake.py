@@ -12,6 +12,7 @@ network.
 import contextlib
 import hashlib
 import importlib.metadata
+import ipaddress
 import os
 import platform
 import socket
@@ -235,12 +236,16 @@ def _listener(cluster, end):
     host, port = _split(cluster.chief)
     while True:
         try:
-            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             break
         except socket.gaierror:
             if time.monotonic() > end:
                 raise
             time.sleep(0.5)
+    family, at = found[0], found[4][0]
+    if ipaddress.ip_address(at).is_loopback and not cluster.chief.startswith(_LOCAL):
+        # Some systems give a machine's own name an address that no other can reach.
+        family, host = socket.AF_INET, ""
     try:
         return socket.create_server(
             (host, port), family=family, backlog=cluster.workers
