@@ -9,7 +9,9 @@ from nestrade_lib.dependency.axes import ChannelAxes
 _RESTORED = 50  # at most so many blocks that turn out not to have been needed come back
 
 
-def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
+def choose(
+    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, least=None
+):
     """Choose the channel groups that stay.
 
     Greedy: while a cost is above what is allowed, take the group, or the block of
@@ -30,12 +32,14 @@ def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
         Share of a layer that may go; one block may always.
     round_to : int
         Widths left are multiples of this.
+    least : dict of str to float, optional
+        By the names of layers, widths below which they are not cut.
 
     Returns
     -------
     ndarray of bool, shape (graph.count,)
         True where a group stays. The costs may still be above what is allowed, if
-        `max_pruning_ratio` or the last channel of each layer forbids more.
+        `max_pruning_ratio`, `least` or the last channel of each layer forbids more.
 
     Examples
     --------
@@ -49,7 +53,7 @@ def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
     >>> choose(graph, ChannelCosts(graph), np.arange(6), {"macs": 12}).tolist()
     [False, False, False, False, True, True]
     """
-    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to)
+    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to, least or {})
     lengths = costs.axes.lengths(blocks.mask)
     along = np.zeros((len(blocks.next), len(costs.axes)))
     for layer, block in enumerate(blocks.next):
@@ -86,7 +90,7 @@ def choose(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
 
 def smallest(graph, round_to=1):
     """Choose the groups of the smallest network that cutting can reach (array of bool)."""
-    blocks = _Blocks(graph, np.ones(graph.count), 1.0, round_to)
+    blocks = _Blocks(graph, np.ones(graph.count), 1.0, round_to, {})
     for layer in range(len(blocks.next)):
         while blocks.next[layer] is not None and not blocks.empties(layer):
             blocks.take(layer)
@@ -109,7 +113,7 @@ def _along(axes, block):
 class _Blocks:
     """The next groups of each layer to go, in order of their scores."""
 
-    def __init__(self, graph, scores, max_pruning_ratio, round_to):
+    def __init__(self, graph, scores, max_pruning_ratio, round_to, least):
         self.mask = np.ones(graph.count, bool)
         self.scores, self.round_to = scores, round_to
         widths = [groups for sets in graph.widths.values() for groups in sets]
@@ -124,8 +128,9 @@ class _Blocks:
             self._orders.append(groups[np.argsort(scores[groups], kind="stable")])
             width = len(groups)
             block = width % round_to or round_to
-            least = width - max(math.floor(width * max_pruning_ratio), block)
-            self._least.append(max(least, min(round_to, width)))
+            after = width - max(math.floor(width * max_pruning_ratio), block)
+            stated = least.get(graph.layers[groups[0]], 0)
+            self._least.append(max(after, min(round_to, width), stated))
         self.next = [None] * len(self._orders)
         self._next_scores = np.full(len(self._orders), np.inf)
         for layer in range(len(self._orders)):

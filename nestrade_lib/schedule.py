@@ -25,6 +25,7 @@ SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the r
 SEARCH_CUTS = 12  # of a search within points of accuracy
 MOST_CUTS, STEPS_PER_CUT = 4, 100  # by default
 OF_SINGLE_SCORES = 0.35  # of a layer, in one cut
+OF_EVEN_WIDTH = 0.5  # that a layer keeps at least, with scores of the loss
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
 
@@ -159,6 +160,12 @@ class Schedule:
         may always go. By default 1 with ``importance="kfac"``, whose scores count what
         the channels that stay can take over, and 0.35 with others: their scores are of
         single groups, and a layer halved at once loses more than their sum.
+    min_width : float, optional
+        The least width of a layer, as a share of what an even cut of all layers to the same
+        costs would leave. A budget that cannot be met so is met without it. By default 0.5
+        with ``importance="kfac"`` and 0 with others. What the present network can do
+        without tells less about what it has still to learn: scores of the loss alone can
+        starve a layer that random choice would not.
     round_to : int
         Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
         the matrix units of GPUs.
@@ -183,6 +190,7 @@ class Schedule:
     shrink: int = 60
     max_pruning_ratio: float | None = None
     round_to: int = 1
+    min_width: float | None = None
 
     def __post_init__(self):
         start, stop = self.start, self.stop
@@ -193,9 +201,12 @@ class Schedule:
         )
         ratio = self.max_pruning_ratio
         is_share = ratio is None or is_number(ratio) and 0 < ratio <= 1
+        least = self.min_width
+        is_part = least is None or is_number(least) and 0 <= least < 1
         rules = [
             ("start and stop", is_way, "0 <= start < stop <= 1"),
             ("max_pruning_ratio", is_share, "a share in (0, 1]"),
+            ("min_width", is_part, "a share in [0, 1)"),
         ]
         for name in ("cuts", "shrink", "round_to"):
             count = getattr(self, name)
@@ -219,6 +230,16 @@ class Schedule:
         if self.max_pruning_ratio is not None:
             return self.max_pruning_ratio
         return 1.0 if importance == "kfac" else OF_SINGLE_SCORES
+
+    def least_width(self, importance) -> float:
+        """Give `min_width`, or what suits these scores.
+
+        >>> [Schedule().least_width(scores) for scores in ("kfac", "taylor")]
+        [0.5, 0.0]
+        """
+        if self.min_width is not None:
+            return self.min_width
+        return OF_EVEN_WIDTH if importance == "kfac" else 0.0
 
     def cuts_within(self, steps: int) -> int:
         """Give `cuts`, or what suits a run of so many steps."""

@@ -12,6 +12,7 @@ from keras import layers as kl
 from nestrade_lib import Budget, Schedule, count_costs, restructure, trace
 from nestrade_lib.choice import choose, smallest
 from nestrade_lib.costs import ChannelCosts
+from nestrade_lib.training.pruned_network import PrunedNetwork
 from tests.support.greedy import choose_simply
 from tests.support.structure_cases import CASES
 
@@ -116,8 +117,12 @@ def test_a_choice_is_that_of_the_simple_greedy_search(name, data):
     names = data.draw(st.sets(st.sampled_from(sorted(dense)), min_size=1))
     allowed = {x: data.draw(st.floats(0.01, 1)) * dense[x] for x in sorted(names)}
     ratio = data.draw(st.sampled_from([0.3, 0.6, 1.0]))
-    mask = choose(graph, costs, scores, allowed, ratio, round_to)
-    simple = choose_simply(graph, costs, scores, allowed, ratio, round_to)
+    floors = {
+        layer: data.draw(st.integers(0, 4)) for layer in sorted(set(graph.layers))
+    }
+    limits = allowed, ratio, round_to, floors
+    mask = choose(graph, costs, scores, *limits)
+    simple = choose_simply(graph, costs, scores, *limits)
     assert np.array_equal(mask, simple)
     nothing = dict.fromkeys(dense, 1e-12)
     least = choose_simply(graph, costs, np.ones(graph.count), nothing, 1.0, round_to)
@@ -155,3 +160,43 @@ def test_a_limit_is_not_passed_by_a_hundredth():
     graph = trace(keras.Sequential(layers))
     kept = choose(graph, ChannelCosts(graph), np.arange(200), {"macs": 606})
     assert np.count_nonzero(kept) == 101
+
+
+@settings(max_examples=60)
+@given(
+    scores=scores,
+    share=st.floats(0.02, 1),
+    min_width=st.floats(0, 0.99),
+    round_to=st.integers(1, 4),
+)
+def test_no_layer_falls_below_a_part_of_an_even_cut(scores, share, min_width, round_to):
+    schedule = Schedule(round_to=round_to)
+    pruned = PrunedNetwork(NETWORK, Budget(macs=share), schedule)
+    if share < COSTS.total(pruned.smallest())["macs"] / DENSE["macs"]:
+        return
+    limit = {"macs": share * DENSE["macs"]}
+    even = COSTS.even_share(limit)
+    mask = pruned.choose(1, scores, 1.0, min_width)
+    freely = pruned.choose(1, scores, 1.0)
+    assert COSTS.total(mask)["macs"] <= limit["macs"] * (1 + 1e-9)
+    widths = {layer: (GRAPH.layers == layer).sum() for layer in set(GRAPH.layers)}
+    kept = {layer: (mask & (GRAPH.layers == layer)).sum() for layer in widths}
+    holds = all(
+        kept[layer] >= int(min_width * even * width) for layer, width in widths.items()
+    )
+    assert holds or np.array_equal(mask, freely)
+    if round_to == 1 and share > 0.1:  # nothing is rounded up beyond the budget
+        assert holds
+
+
+@pytest.mark.parametrize("name", CHOICES)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(share=st.floats(0.01, 1), cost=st.sampled_from(["macs", "params"]))
+def test_an_even_share_costs_what_is_allowed(name, share, cost):
+    _, costs, dense = case_costs(name)
+    even = costs.even_share({cost: share * dense[cost]})
+    none = costs.axes.lengths(np.zeros(costs.graph.count, bool))
+    cuttable = costs.axes.lengths(np.ones(costs.graph.count, bool)) - none
+    total = costs.total_of(none + even * cuttable)[cost]
+    assert total <= share * dense[cost] or even == 0
+    assert even == 1 or total >= (share - 1e-4) * dense[cost]

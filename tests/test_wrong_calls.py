@@ -140,7 +140,7 @@ CALLS = {
         "max_accuracy_drop": "0.5 1 None", "measure": "None"}),
     "Schedule": (Schedule, {"stop": 0.9}, {
         "start": "0 0.5 None", "stop": "0.5 1 None", "cuts": "1 None", "shrink": "1",
-        "max_pruning_ratio": "0.5 1 None", "round_to": "1"}),
+        "max_pruning_ratio": "0.5 1 None", "min_width": "0 0.5 None", "round_to": "1"}),
     "Distillation": (Distillation, {}, {
         "weight": "0.5 1", "temperature": "0.5 1", "loss": "None"}),
     "GroupLasso": (GroupLasso, {}, {"strength": "0 0.5 1", "axis": "-1 0 1"}),

@@ -70,6 +70,34 @@ class ChannelCosts:
         """
         return self.total_of(self.axes.lengths(self.graph.require_mask(mask)))
 
+    def even_share(self, allowed: dict[str, float]) -> float:
+        """Give the share of every layer's channels at which the costs are as allowed.
+
+        Parameters
+        ----------
+        allowed : dict of str to float
+            For each cost, the most that may be left, in its unit.
+
+        Returns
+        -------
+        float
+            From 0 to 1. Widths are not rounded.
+        """
+        none = self.axes.lengths(np.zeros(self.graph.count, bool))
+        cuttable = self.axes.lengths(np.ones(self.graph.count, bool)) - none
+
+        def is_allowed(share):
+            total = self.total_of(none + share * cuttable, allowed)
+            return all(total[cost] <= limit for cost, limit in allowed.items())
+
+        if is_allowed(1.0):
+            return 1.0
+        low, high = 0.0, 1.0
+        while high - low > 1e-6:
+            middle = (low + high) / 2
+            low, high = (middle, high) if is_allowed(middle) else (low, middle)
+        return low
+
     def savings(self, mask: np.ndarray) -> dict[str, np.ndarray]:
         """Give what each cost would lose by each group alone.
 

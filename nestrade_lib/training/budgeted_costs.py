@@ -21,6 +21,8 @@ class BudgetedCosts:
     budget : nestrade_lib.Budget
     now : nestrade_lib.costs.ChannelCosts
         Of any choice among the groups of the network of the moment.
+    first : nestrade_lib.costs.ChannelCosts
+        Of any choice among those of the network as it was given.
     dense : dict of str to float
         Of the network as it was given, by name.
     table : nestrade_lib.CostTable or None
@@ -55,7 +57,7 @@ class BudgetedCosts:
             shapes = [tuple(map(int, self.engine.broadcast(each))) for each in shapes]
             sized(network.inputs, shapes)  # refuses what does not fit
             self.shapes = shapes
-        self.now = self._counted(network, graph)
+        self.first = self.now = self._counted(network, graph)
         if not self.is_open(network):
             self.table = count_costs(network, self.shapes)
             self.budget.require_known(self.table)

@@ -152,11 +152,22 @@ class PrunedNetwork:
         with self.engine.cut_scope():
             rehearse(self.network, self.smallest(), self.graph, probe)
 
-    def choose(self, progress, scores, max_pruning_ratio):
-        """The mask of the groups that stay at this part of the way to the budget."""
+    def choose(self, progress, scores, max_pruning_ratio, min_width=0.0):
+        """The mask of the groups that stay at this part of the way to the budget.
+
+        No layer falls below this part of its width in an even cut of the dense network to
+        the same costs, unless they cannot be reached so.
+        """
         limits, round_to = self.costs.limits(progress), self.schedule.round_to
-        parts = self.graph, self.costs.now, scores, limits
-        return choose(*parts, max_pruning_ratio, round_to)
+        parts = self.graph, self.costs.now, scores, limits, max_pruning_ratio, round_to
+        share = min_width and min_width * self.costs.first.even_share(limits)
+        least = {name: int(share * width) for name, width in self.dense_widths.items()}
+        mask = choose(*parts, least)
+        total = self.costs.now.total(mask)
+        is_met = all(
+            total[cost] <= limit * (1 + 1e-9) for cost, limit in limits.items()
+        )
+        return mask if is_met or not share else choose(*parts)
 
     def cut(self, mask, probe=None):
         """Go on with these groups only, verified on a batch of inputs.

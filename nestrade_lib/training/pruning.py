@@ -29,11 +29,11 @@ def choose_if_due(run):
         if is_search and not accept_or_end_search(run):
             return
         progress, is_last = timetable.begin_round()
-        max_pruning_ratio = (
-            1.0 if is_last else trainer.schedule.ratio(trainer.importance)
-        )
+        schedule, importance = trainer.schedule, trainer.importance
+        ratio = 1.0 if is_last else schedule.ratio(importance)
+        least = schedule.least_width(importance)
         start = time.perf_counter()
-        mask = run.pruned.choose(progress, _scores(run), max_pruning_ratio)
+        mask = run.pruned.choose(progress, _scores(run), ratio, least)
         mask = run.engine.broadcast(mask).astype(bool)
         seconds = time.perf_counter() - start
         if mask.all():

@@ -5,7 +5,9 @@ import math
 import numpy as np
 
 
-def choose_simply(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1):
+def choose_simply(
+    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, floors=None
+):
     """What :func:`nestrade_lib.choice.choose` has to give, in quadratic time."""
     mask, taken = np.ones(graph.count, bool), []
     orders = {
@@ -25,6 +27,7 @@ def choose_simply(graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to
                 math.floor(widths[layer] * max_pruning_ratio), first
             )
             least = max(least, min(round_to, widths[layer]))
+            least = max(least, (floors or {}).get(layer, 0))
             without = mask.copy()
             without[block] = False
             if len(order) - len(block) >= least and not graph.emptied(without):
