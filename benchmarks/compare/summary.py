@@ -10,6 +10,7 @@ MEASURED = (
     "test_error_percent", "macs", "nonzero_macs", "params", "seconds", "processor_seconds",
     "file_kb", "file_gzip_kb", "lines",
 )  # fmt: skip
+TIMES = "seconds", "processor_seconds"
 TIMED = "latency_ms_1", "latency_ms_256"  # by the clock, which other programs only slow
 
 
@@ -54,8 +55,10 @@ def _summary(name, budget, rows, peers):
         if dense:
             base = dense[cost.removeprefix("nonzero_")]
             result[f"{cost}_percent"] = 100 * result[cost]["mean"] / base
-    for time in ("seconds", "processor_seconds"):
-        shares = [own[s][time] / pairs[s][time] for s in own if pairs[s]]
+    for time in TIMES:
+        # A row that was measured again has the times of the dense run beside it.
+        beside = {seed: row.get("pair", pairs[seed]) for seed, row in own.items()}
+        shares = [own[s][time] / beside[s][time] for s in own if beside[s]]
         result[f"{time}_share"] = spread(shares)
     result["is_plain"] = all(row["is_plain"] for row in own.values())
     moved = [row["largest_difference"] for row in own.values()]
