@@ -25,7 +25,7 @@ SETTLED, LATEST = 6.0, 0.2  # start: times the root of the steps; share of the r
 SEARCH_CUTS = 12  # of a search within points of accuracy
 MOST_CUTS, STEPS_PER_CUT = 4, 100  # by default
 OF_SINGLE_SCORES = 0.35  # of a layer, in one cut
-OF_EVEN_WIDTH = 2 / 3  # that a layer keeps at least, with scores of the loss
+OF_EVEN_WIDTH = 0.5  # that a layer keeps at least, with scores of the loss
 SMALLEST = 0.02  # of the MACs: where a search for the smallest network ends
 
 
@@ -161,9 +161,9 @@ class Schedule:
         the channels that stay can take over, and 0.35 with others: their scores are of
         single groups, and a layer halved at once loses more than their sum.
     min_width : float, optional
-        The least width of a layer, as a share of what an even cut of all layers to the
-        budget would leave. A budget that cannot be met so is met without it. By default 2/3
-        with ``importance="kfac"`` and 0 with others. What the present network can do
+        The least width of a layer after each cut, as a share of what an even cut of all
+        layers to the same costs would leave. Costs that cannot be met so are met without it.
+        By default 0.5 with ``importance="kfac"`` and 0 with others. What the present network can do
         without tells less about what it has still to learn: scores of the loss alone can
         starve a layer that random choice would not.
     round_to : int
@@ -234,8 +234,8 @@ class Schedule:
     def least_width(self, importance) -> float:
         """Give `min_width`, or what suits these scores.
 
-        >>> Schedule().least_width("taylor"), Schedule(min_width=0.5).least_width("kfac")
-        (0.0, 0.5)
+        >>> [Schedule().least_width(scores) for scores in ("kfac", "taylor")]
+        [0.5, 0.0]
         """
         if self.min_width is not None:
             return self.min_width

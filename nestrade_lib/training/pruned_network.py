@@ -156,13 +156,11 @@ class PrunedNetwork:
         """The mask of the groups that stay at this part of the way to the budget.
 
         No layer falls below this part of its width in an even cut of the dense network to
-        the budget, unless the costs of the moment cannot be reached so.
+        the same costs, unless they cannot be reached so.
         """
         limits, round_to = self.costs.limits(progress), self.schedule.round_to
-        is_search = self.costs.budget.max_accuracy_drop is not None
-        goal = limits if is_search else self.costs.limits(1)  # each cut may be the last
         parts = self.graph, self.costs.now, scores, limits, max_pruning_ratio, round_to
-        share = min_width and min_width * self.costs.first.even_share(goal)
+        share = min_width and min_width * self.costs.first.even_share(limits)
         least = {name: int(share * width) for name, width in self.dense_widths.items()}
         mask = choose(*parts, least)
         total = self.costs.now.total(mask)
