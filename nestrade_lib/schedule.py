@@ -162,10 +162,10 @@ class Schedule:
         single groups, and a layer halved at once loses more than their sum.
     min_width : float, optional
         The least width of a layer after each cut, as a share of what an even cut of all
-        layers to the same costs would leave. Costs that cannot be met so are met without it.
-        By default 0.5 with ``importance="kfac"`` and 0 with others. What the present network can do
-        without tells less about what it has still to learn: scores of the loss alone can
-        starve a layer that random choice would not.
+        layers to the same costs would leave. Costs that cannot be met so are met without
+        it. By default 0.5 with ``importance="kfac"`` and 0 with others. What the present
+        network can do without does not tell what it has still to learn: scores of the loss
+        alone can starve a layer that random choice would not.
     round_to : int
         Cut widths to multiples of this; a layer that is not cut keeps its own. 8 suits
         the matrix units of GPUs.

@@ -113,30 +113,6 @@ def test_a_record_of_other_settings_or_machines_is_refused_by_name(options):
         Comparison(options.record)
 
 
-def test_newer_rows_keep_their_share_of_the_dense_run_beside_them(options, tmp_path):
-    runs(options).go(plan(options))
-    content = json.loads(options.record.read_text())
-    rows = content["networks"]["mlp"]["rows"]
-    beside = [r for r in rows if r["peer"] in ("dense", "nestrade")]
-    slower = {"seconds": 40.0, "processor_seconds": 20.0, "test_error_percent": 1.0}
-    content["networks"]["mlp"]["rows"] = [row | slower for row in beside]
-    other = tmp_path / "other.json"
-    other.write_text(json.dumps(content))
-    record = Comparison(options.record)
-    record.take(other)
-    summary = record.content["summary"]["mlp"]["25%"]
-    assert len(record.rows("mlp")) == len(rows)
-    assert summary["nestrade"]["test_error_percent"]["mean"] == 1.0
-    assert summary["dense"]["test_error_percent"]["mean"] == 2.0
-    shares = {row["processor_seconds_share"]["mean"] for row in summary.values()}
-    assert shares == {1.0}
-    alone = [row for row in beside if row["peer"] == "nestrade"]
-    content["networks"]["mlp"]["rows"] = alone
-    other.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="has no row of dense beside"):
-        record.take(other)
-
-
 def test_the_summary_is_that_of_a_calculator():
     def rows(peer, budget, errors, seconds):
         pairs = enumerate(zip(errors, seconds, strict=True))

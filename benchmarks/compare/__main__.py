@@ -3,7 +3,6 @@
     python -m benchmarks.compare                                 # the record's rows
     python -m benchmarks.compare --network mlp --budgets 0.05    # more of them
     python -m benchmarks.compare --peers dense nestrade random --record mine.json
-    python -m benchmarks.compare --take mine.json   # its rows for those of the record
 
 Peers train the same networks on the same images, for as many epochs in all, with Adam at
 one learning rate that nobody tuned, annealed along a cosine. The error is that of the
@@ -40,9 +39,6 @@ def parse(arguments=None):
         "--threads", type=int, default=1, help="0: as many as they like"
     )
     parser.add_argument("--record", type=Path, default=RESULTS / "compare.json")
-    parser.add_argument(
-        "--take", type=Path, help="another record, whose rows are newer"
-    )
     return parser.parse_args(arguments)
 
 
@@ -163,9 +159,6 @@ def main():
     settings = settings_of(options)
     try:
         record = Comparison(options.record)
-        if options.take:
-            record.take(options.take)
-            return
         for network in options.network:
             record.start(network, settings)
     except ValueError as problem:

@@ -7,8 +7,7 @@ was measured with other settings, elsewhere, or with other versions is not conti
 import json
 from pathlib import Path
 
-from benchmarks.compare.peers import PEERS
-from benchmarks.compare.summary import TIMES, summarize
+from benchmarks.compare.summary import summarize
 from benchmarks.record import commit, environment, load, today
 
 KEY = "network", "budget", "seed", "peer"
@@ -55,36 +54,6 @@ class Comparison:
         self._require(f"versions of {environment}", kept, versions)
         told = {"date": today(), "commit": commit(), "load": load()}
         self.rows(key["network"]).append(key | figures | told)
-        self.write()
-
-    def take(self, path):
-        """Put another record's rows in place of those here, with the times of its dense run.
-
-        Machines of one name differ in speed from one day to the next, so a time is a share
-        of that of a dense run of the same sitting. The dense rows here stay.
-        """
-        other = Comparison(path)
-        for name, versions in other.content["versions"].items():
-            kept = self.content["versions"].setdefault(name, versions)
-            self._require(f"versions of {name}", kept, versions)
-        for network, content in other.content["networks"].items():
-            self.start(network, content["settings"])
-            for row in content["rows"]:
-                peer = PEERS[row["peer"]]
-                if peer.is_dense:
-                    continue
-                key = {name: row[name] for name in KEY}
-                dense = [x for x in content["rows"] if x["peer"] == peer.pair]
-                if not dense:
-                    raise ValueError(f"{path}: {key} has no row of {peer.pair} beside.")
-                dense.sort(
-                    key=lambda x: x["seed"] != row["seed"]
-                )  # its own seed's first
-                pair = dense[0]
-                times = {name: pair[name] for name in TIMES}
-                if (old := self.find(**key)) is not None:
-                    self.rows(network).remove(old)
-                self.rows(network).append(row | {"pair": times})
         self.write()
 
     def write(self):

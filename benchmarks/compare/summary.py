@@ -10,7 +10,6 @@ MEASURED = (
     "test_error_percent", "macs", "nonzero_macs", "params", "seconds", "processor_seconds",
     "file_kb", "file_gzip_kb", "lines",
 )  # fmt: skip
-TIMES = "seconds", "processor_seconds"
 TIMED = "latency_ms_1", "latency_ms_256"  # by the clock, which other programs only slow
 
 
@@ -55,10 +54,8 @@ def _summary(name, budget, rows, peers):
         if dense:
             base = dense[cost.removeprefix("nonzero_")]
             result[f"{cost}_percent"] = 100 * result[cost]["mean"] / base
-    for time in TIMES:
-        # A row that was measured again has the times of the dense run beside it.
-        beside = {seed: row.get("pair", pairs[seed]) for seed, row in own.items()}
-        shares = [own[s][time] / beside[s][time] for s in own if beside[s]]
+    for time in ("seconds", "processor_seconds"):
+        shares = [own[s][time] / pairs[s][time] for s in own if pairs[s]]
         result[f"{time}_share"] = spread(shares)
     result["is_plain"] = all(row["is_plain"] for row in own.values())
     moved = [row["largest_difference"] for row in own.values()]

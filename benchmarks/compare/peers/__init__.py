@@ -22,9 +22,6 @@ class Peer:
 PEERS = {
     "dense": Peer("Keras, dense", "dense"),
     "nestrade": Peer("Nestrade", "nestrade"),
-    "nestrade-free": Peer(
-        "Nestrade, no least width", "nestrade_free", networks=("separable", "resnet")
-    ),
     "random": Peer("random channels, else as Nestrade", "random_channels"),
     "scratch": Peer("Nestrade's widths, from scratch", "scratch"),
     "scratch-raised": Peer("its widths, at the raised rate", "scratch_raised"),
