@@ -102,10 +102,11 @@ def _litert_runner(path):
     with warnings.catch_warnings():  # TensorFlow's copy says that it will move
         warnings.simplefilter("ignore")
         runner = Interpreter(str(path)).get_signature_runner()
-    inputs = {
-        name: (each["shape_signature"].tolist(), each["dtype"])
-        for name, each in runner.get_input_details().items()
-    }
+    inputs = {}
+    for name, each in runner.get_input_details().items():
+        shape = each["shape_signature"].tolist()
+        shape[:1] = [-1] * len(shape[:1])  # the runner resizes the first axis
+        inputs[name] = shape, each["dtype"]
 
     def run(x):
         outputs = runner(**_fed(x, inputs))
@@ -150,11 +151,9 @@ def _array(name, values, shape, dtype):
         array = np.asarray(None)
     sizes = [n if isinstance(n, int) and n >= 0 else None for n in shape]
     fits = array.dtype.kind in "biuf" and array.ndim == len(sizes)
-    fits = fits and all(n in (None, m) for n, m in zip(sizes[1:], array.shape[1:]))
+    fits = fits and all(n in (None, m) for n, m in zip(sizes, array.shape))
     if not fits:
-        listed = ", ".join(
-            ["any", *("any" if n is None else str(n) for n in sizes[1:])]
-        )
+        listed = ", ".join("any" if n is None else str(n) for n in sizes)
         raise ValueError(
             f"{name}: expected numbers of shape ({listed}), got shape {array.shape} of "
             f"{array.dtype}."

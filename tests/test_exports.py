@@ -64,6 +64,14 @@ def test_an_int8_file_predicts_the_same_with_a_quarter_of_the_bytes(lenet, tmp_p
     assert path.stat().st_size < 0.27 * 4 * network.count_params()
 
 
+def test_a_file_of_a_fixed_batch_size_says_which(tmp_path):
+    network = keras.Sequential([keras.Input(batch_shape=(2, 4)), keras.layers.Dense(3)])
+    run = load_export(export(network, tmp_path / "fixed.onnx", to="onnx"))
+    assert run(np.ones((2, 4), "float32")).shape == (2, 3)
+    with pytest.raises(ValueError, match=r"shape \(2, 4\), got shape \(3, 4\)"):
+        run(np.ones((3, 4), "float32"))
+
+
 def test_several_inputs_are_calibrated_and_fed_by_their_names(tmp_path):
     network = several()
     b, a = np.random.default_rng(0).random((2, 6, 4), "float32")
