@@ -157,7 +157,9 @@ def test_peak_memory_is_that_of_the_training_without_the_measuring_beside_it():
     assert 20 < work.figures()["memory_mb"] < 100
 
 
-@pytest.mark.parametrize("name", ["compare", "compare_budgets", "compare_fashion"])
+@pytest.mark.parametrize(
+    "name", ["compare", "compare_budgets", "compare_fashion", "compare_fashion_width"]
+)
 def test_the_summary_in_the_record_is_that_of_its_rows(name):
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     assert content["summary"] == summarize(content["networks"])
