@@ -10,7 +10,7 @@ _RESTORED = 50  # at most so many blocks that turn out not to have been needed c
 
 
 def choose(
-    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, least=None
+    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, min_widths=None
 ):
     """Choose the channel groups that stay.
 
@@ -32,14 +32,14 @@ def choose(
         Share of a layer that may go; one block may always.
     round_to : int
         Widths left are multiples of this.
-    least : dict of str to float, optional
+    min_widths : dict of str to int, optional
         By the names of layers, widths below which they are not cut.
 
     Returns
     -------
     ndarray of bool, shape (graph.count,)
         True where a group stays. The costs may still be above what is allowed, if
-        `max_pruning_ratio`, `least` or the last channel of each layer forbids more.
+        `max_pruning_ratio`, `min_widths` or the last channel of each layer forbids more.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def choose(
     >>> choose(graph, ChannelCosts(graph), np.arange(6), {"macs": 12}).tolist()
     [False, False, False, False, True, True]
     """
-    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to, least or {})
+    blocks = _Blocks(graph, scores, max_pruning_ratio, round_to, min_widths or {})
     lengths = costs.axes.lengths(blocks.mask)
     along = np.zeros((len(blocks.next), len(costs.axes)))
     for layer, block in enumerate(blocks.next):
@@ -113,7 +113,7 @@ def _along(axes, block):
 class _Blocks:
     """The next groups of each layer to go, in order of their scores."""
 
-    def __init__(self, graph, scores, max_pruning_ratio, round_to, least):
+    def __init__(self, graph, scores, max_pruning_ratio, round_to, min_widths):
         self.mask = np.ones(graph.count, bool)
         self.scores, self.round_to = scores, round_to
         widths = [groups for sets in graph.widths.values() for groups in sets]
@@ -129,7 +129,7 @@ class _Blocks:
             width = len(groups)
             block = width % round_to or round_to
             after = width - max(math.floor(width * max_pruning_ratio), block)
-            stated = least.get(graph.layers[groups[0]], 0)
+            stated = min_widths.get(graph.layers[groups[0]], 0)
             self._least.append(max(after, min(round_to, width), stated))
         self.next = [None] * len(self._orders)
         self._next_scores = np.full(len(self._orders), np.inf)

@@ -113,9 +113,7 @@ def main(arguments=None):
                 options.timeout,
                 path.resolve().parent,
             )
-        except (
-            Exception
-        ) as error:  # whatever a student's file holds, the next one counts
+        except Exception as error:  # in whatever way a file is broken, go on
             print(f"{path}: not graded: {error}", file=sys.stderr)
             rows.append((path, "", 0, "", f"not graded: {error}"))
             continue

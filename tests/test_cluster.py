@@ -54,7 +54,9 @@ def test_slurm_names_every_task(prefix, first, counts, suffix, job, turn, data):
                 st.sampled_from([listed, ",".join(nodes)])
             ),
             "SLURM_STEP_TASKS_PER_NODE": ",".join(map(str, counts)),
-            "SLURM_DISTRIBUTION": distributions.get(turn, "plane"),
+            "SLURM_DISTRIBUTION": distributions.get(
+                turn, data.draw(st.sampled_from(["plane", f"plane={turn}"]))
+            ),
             "SLURM_DIST_PLANESIZE": str(turn),
         }
     )
@@ -308,3 +310,5 @@ def test_a_chief_whose_own_name_is_local_listens_for_other_machines(monkeypatch)
             is_open = listener.getsockname()[0] == "0.0.0.0"
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
         assert is_open == (name == "node1")
+        expected = f"0.0.0.0:{port}" if is_open else f"{name}:{port}"
+        assert handshake.bind_address(cluster) == expected  # also of JAX's coordinator

@@ -145,3 +145,35 @@ def test_a_search_goes_on_from_the_accuracy_before_its_first_cut(monkeypatch):
     trainer.fit(X, Y, callbacks=[stop], **options)
     trainer.fit(X, Y, **options)
     assert len(trainer.cuts) == 1 and trainer.met
+
+
+def twins():
+    """A network whose second layer K-FAC can do without: its channels are all equal."""
+    x = keras.Input((8,))
+    h = keras.layers.Dense(16, activation="tanh", name="first")(x)
+    h = keras.layers.Dense(16, activation="tanh", name="second")(h)
+    network = keras.Model(x, keras.layers.Dense(1)(h))
+    kernel, bias = network.get_layer("second").get_weights()
+    network.get_layer("second").set_weights([np.repeat(kernel[:, :1], 16, 1), bias])
+    network.compile(keras.optimizers.SGD(0.0), "mse")
+    return network
+
+
+@pytest.mark.parametrize("importance", ["kfac", "taylor"])
+def test_scores_of_the_loss_starve_no_layer(importance):
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype("float32")
+    widths = {}
+    for min_width in (None, 0, 0.9):
+        keras.utils.set_random_seed(0)
+        schedule = Schedule(0.2, 0.6, 2, 1, max_pruning_ratio=1, min_width=min_width)
+        options = {"importance": importance, "schedule": schedule}
+        trainer = Nestrade(twins(), 0.3, **options)
+        trainer.fit(x, x[:, :1], batch_size=16, epochs=4, verbose=0)
+        assert trainer.met
+        widths[min_width] = trainer.widths["second"]
+    even = 16 * trainer.pruned.costs.first.even_share({"macs": 0.3 * 400})
+    assert int(0.9 * even) <= widths[0.9]
+    if importance == "kfac":
+        assert widths[0] < int(0.5 * even) <= widths[None] < int(0.9 * even)
+    else:
+        assert widths[None] == widths[0]  # no limit by default

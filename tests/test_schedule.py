@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from keras import layers as kl
 
@@ -117,10 +117,10 @@ def test_a_choice_is_that_of_the_simple_greedy_search(name, data):
     names = data.draw(st.sets(st.sampled_from(sorted(dense)), min_size=1))
     allowed = {x: data.draw(st.floats(0.01, 1)) * dense[x] for x in sorted(names)}
     ratio = data.draw(st.sampled_from([0.3, 0.6, 1.0]))
-    floors = {
+    min_widths = {
         layer: data.draw(st.integers(0, 4)) for layer in sorted(set(graph.layers))
     }
-    limits = allowed, ratio, round_to, floors
+    limits = allowed, ratio, round_to, min_widths
     mask = choose(graph, costs, scores, *limits)
     simple = choose_simply(graph, costs, scores, *limits)
     assert np.array_equal(mask, simple)
@@ -172,8 +172,7 @@ def test_a_limit_is_not_passed_by_a_hundredth():
 def test_no_layer_falls_below_a_part_of_an_even_cut(scores, share, min_width, round_to):
     schedule = Schedule(round_to=round_to)
     pruned = PrunedNetwork(NETWORK, Budget(macs=share), schedule)
-    if share < COSTS.total(pruned.smallest())["macs"] / DENSE["macs"]:
-        return
+    assume(share >= COSTS.total(pruned.smallest())["macs"] / DENSE["macs"])
     limit = {"macs": share * DENSE["macs"]}
     even = COSTS.even_share(limit)
     mask = pruned.choose(1, scores, 1.0, min_width)

@@ -103,10 +103,14 @@ def _from_slurm(environment):
 
 def _tasks_in_turn(environment):
     """How many tasks a node gets before the next one has its turn; 0 for all of them."""
-    kind = environment.get("SLURM_DISTRIBUTION", "").split(":")[0]
-    if kind.startswith("plane"):
-        return _number(environment, "SLURM_DIST_PLANESIZE")
-    return int(kind == "cyclic")
+    kind, _, size = environment.get("SLURM_DISTRIBUTION", "").partition("=")
+    if kind == "plane":
+        return (
+            int(size)
+            if _is_digits(size)
+            else _number(environment, "SLURM_DIST_PLANESIZE")
+        )
+    return int(kind.split(":")[0] == "cyclic")
 
 
 def _from_kubeflow(environment):

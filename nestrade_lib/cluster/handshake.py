@@ -233,19 +233,15 @@ def _compare(cluster, fingerprints, limit, strangers):
 
 def _listener(cluster, end):
     """A socket at the chief's address; the name of a new machine may be known late."""
-    host, port = _split(cluster.chief)
     while True:
         try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            host, port = _split(bind_address(cluster))
             break
         except socket.gaierror:
             if time.monotonic() > end:
                 raise
             time.sleep(0.5)
-    family, at = found[0], found[4][0]
-    if ipaddress.ip_address(at).is_loopback and not cluster.chief.startswith(_LOCAL):
-        # Some systems give a machine's own name an address that no other can reach.
-        family, host = socket.AF_INET, ""
+    family = _look_up(host, port)[0]
     try:
         return socket.create_server(
             (host, port), family=family, backlog=cluster.workers
@@ -256,6 +252,22 @@ def _listener(cluster, end):
             "port is in use by another process, or the host is not this machine. Give the "
             "workers another address."
         ) from error
+
+
+def bind_address(cluster):
+    """Where the chief listens: at its address, or on all interfaces.
+
+    Some systems lead a machine's own name to 127.0.1.1, which no other machine reaches.
+    """
+    host, port = _split(cluster.chief)
+    at = ipaddress.ip_address(_look_up(host, port)[4][0])
+    if at.is_loopback and not cluster.chief.startswith(_LOCAL):
+        return f"0.0.0.0:{port}"
+    return cluster.chief
+
+
+def _look_up(host, port):
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
 
 
 def _split(address):

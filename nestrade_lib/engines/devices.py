@@ -5,7 +5,7 @@ import os
 import keras
 
 from nestrade_lib.checks import require_seconds, require_whole
-from nestrade_lib.cluster.handshake import LIMIT, rendezvous
+from nestrade_lib.cluster.handshake import LIMIT, bind_address, rendezvous
 from nestrade_lib.cluster.members import Cluster
 from nestrade_lib.engines.engine import Engine
 
@@ -196,8 +196,8 @@ def _join(backend, cluster, limit):
 
         if os.environ.get("JAX_PLATFORMS", "") in ("", "cpu"):
             jax.config.update("jax_cpu_collectives_implementation", "gloo")
-        # JAX's coordinator would listen on all of the machine's interfaces.
-        os.environ.setdefault("JAX_COORDINATOR_BIND_ADDRESS", cluster.chief)
+        # JAX's coordinator would always listen on all of the machine's interfaces.
+        os.environ.setdefault("JAX_COORDINATOR_BIND_ADDRESS", bind_address(cluster))
         keras.distribution.initialize(cluster.chief, cluster.workers, cluster.rank)
         engine = DataParallel(cluster=cluster)
     _joined[cluster] = engine

@@ -161,8 +161,8 @@ class PrunedNetwork:
         limits, round_to = self.costs.limits(progress), self.schedule.round_to
         parts = self.graph, self.costs.now, scores, limits, max_pruning_ratio, round_to
         share = min_width and min_width * self.costs.first.even_share(limits)
-        least = {name: int(share * width) for name, width in self.dense_widths.items()}
-        mask = choose(*parts, least)
+        widths = {name: int(share * n) for name, n in self.dense_widths.items()}
+        mask = choose(*parts, widths)
         total = self.costs.now.total(mask)
         is_met = all(
             total[cost] <= limit * (1 + 1e-9) for cost, limit in limits.items()

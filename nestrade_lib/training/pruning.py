@@ -31,9 +31,9 @@ def choose_if_due(run):
         progress, is_last = timetable.begin_round()
         schedule, importance = trainer.schedule, trainer.importance
         ratio = 1.0 if is_last else schedule.ratio(importance)
-        least = schedule.least_width(importance)
+        min_width = schedule.least_width(importance)
         start = time.perf_counter()
-        mask = run.pruned.choose(progress, _scores(run), ratio, least)
+        mask = run.pruned.choose(progress, _scores(run), ratio, min_width)
         mask = run.engine.broadcast(mask).astype(bool)
         seconds = time.perf_counter() - start
         if mask.all():

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def choose_simply(
-    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, floors=None
+    graph, costs, scores, allowed, max_pruning_ratio=1.0, round_to=1, min_widths=None
 ):
     """What :func:`nestrade_lib.choice.choose` has to give, in quadratic time."""
     mask, taken = np.ones(graph.count, bool), []
@@ -27,7 +27,7 @@ def choose_simply(
                 math.floor(widths[layer] * max_pruning_ratio), first
             )
             least = max(least, min(round_to, widths[layer]))
-            least = max(least, (floors or {}).get(layer, 0))
+            least = max(least, (min_widths or {}).get(layer, 0))
             without = mask.copy()
             without[block] = False
             if len(order) - len(block) >= least and not graph.emptied(without):

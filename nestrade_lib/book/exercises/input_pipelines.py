@@ -147,9 +147,7 @@ def check_shifted(function: Callable[[np.ndarray, int], np.ndarray]) -> None:
     """
     rng = np.random.default_rng(0)
     images = rng.integers(1, 256, (500, 12, 9, 1), dtype=np.uint8)
-    function(
-        images[:10].copy(), 0
-    )  # what happens once, such as an import, does not count
+    function(images[:10].copy(), 0)  # imports happen once, and do not count
     few, _ = _counted(function, images[:100])
     all_at_once, moved = _counted(function, images)
     moved = np.asarray(moved)
@@ -195,11 +193,11 @@ def _counted(function, images):
     sys.settrace(trace)
     sys.setprofile(profile)
     try:
-        return_value = function(images.copy(), 0)
+        returned = function(images.copy(), 0)
     finally:
         sys.settrace(before[0])
         sys.setprofile(before[1])
-    return count, return_value
+    return count, returned
 
 
 def _shift(image, moved):
